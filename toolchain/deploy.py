@@ -1,0 +1,97 @@
+"""`python -m toolchain.deploy up|preview|down|refresh`: one Pulumi command.
+
+What an earlier one may have left behind is put right before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from toolchain.console import ToolchainError
+from toolchain.environment import full
+from toolchain.paths import CLI_LINK, ROOT, TOOLS
+from toolchain.recover import recover
+
+PACK = ("--policy-pack", "policies")
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "up": ("up", "--yes", *PACK),
+    "preview": ("preview", *PACK),
+    "down": ("destroy", "--yes"),
+    "refresh": ("refresh", "--yes"),
+}
+
+
+def pulumi() -> Path:
+    """The CLI that `toolchain.bootstrap` chose: the project's own, else the one on PATH."""
+    return CLI_LINK if CLI_LINK.is_file() else Path("pulumi")
+
+
+def deploy(action: str, stack: str, extra: list[str]) -> int:
+    """Run a Pulumi command on a stack; returns its exit status.
+
+    Raises ToolchainError when the stack cannot be put right before.
+    """
+    cli = pulumi()
+    again: list[str] = []
+    if action != "preview":
+        for urn in recover(cli, stack):
+            again += ["--replace", urn] if action == "up" else []
+    command = [str(cli), *COMMANDS[action], "--stack", stack, *again, *extra]
+    # An interrupt reaches Pulumi itself, which then ends in good order: this process waits for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    status = subprocess.run(
+        command, cwd=ROOT, env=full(), check=False, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ).returncode
+    if status == 0 and action == "up":
+        print(closing(outputs(cli, stack), TOOLS / f"ca-{stack}.pem"))
+    return status
+
+
+def outputs(cli: Path, stack: str) -> dict[str, Any]:
+    """The stack's plain outputs."""
+    command = [str(cli), "stack", "output", "--json", "--stack", stack]
+    done = subprocess.run(command, cwd=ROOT, env=full(), capture_output=True, text=True, check=True)
+    values: dict[str, Any] = json.loads(done.stdout)
+    return values
+
+
+def closing(values: dict[str, Any], authority: Path) -> str:
+    """The last lines of `make up`: where the systems are, and how their certificates are trusted."""
+    urls = values.get("urls") or {}
+    width = max((len(name) for name in urls), default=0)
+    lines = ["", *(f"  {name:<{width}}  {url}" for name, url in urls.items())]
+    certificate = values.get("caCertificate")
+    if certificate and urls:
+        authority.write_text(certificate)
+        shown = authority.relative_to(ROOT) if authority.is_relative_to(ROOT) else authority
+        lines += [
+            "",
+            f"  The certificates are signed by this stack's own authority, {shown}:",
+            f"    curl --cacert {shown} {next(iter(urls.values()))}",
+            "    browser: import the file under “Authorities”;  Debian, as root:",
+            f"    cp {shown} /usr/local/share/ca-certificates/ai-platform.crt && update-ca-certificates",
+        ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Command line; the exit status is that of Pulumi."""
+    parser = argparse.ArgumentParser(prog="python -m toolchain.deploy", description=__doc__)
+    parser.add_argument("action", choices=sorted(COMMANDS))
+    parser.add_argument("--stack", default="dev")
+    options, extra = parser.parse_known_args()
+    try:
+        return deploy(options.action, options.stack, extra)
+    except ToolchainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

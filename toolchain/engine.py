@@ -1,0 +1,147 @@
+"""The Docker Engine: the one that answers, else installed from the distribution and started."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from toolchain import apt
+from toolchain.console import ToolchainError, say, step
+from toolchain.paths import ENGINE_FILE, TOOLS
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+DEFAULT = "unix:///var/run/docker.sock"
+PATIENCE = 60
+"""Seconds that an engine has to answer after its start."""
+INSTRUCTION = (
+    "no Docker Engine answers: start Docker, or set DOCKER_HOST, or run once as root on Debian or Ubuntu, then again"
+)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+def answers(host: str, timeout: float = 5) -> bool:
+    """Whether an engine answers at a `unix://` or plain `tcp://` address; others are left to the client library."""
+    parts = urlsplit(host)
+    connection: http.client.HTTPConnection
+    if parts.scheme == "unix":
+        connection = _UnixConnection(parts.path, timeout)
+    elif parts.scheme == "tcp" and not os.environ.get("DOCKER_TLS_VERIFY"):
+        connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 2375, timeout=timeout)
+    else:
+        return True
+    with contextlib.closing(connection):
+        try:
+            connection.request("GET", "/_ping")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+def candidates() -> list[str]:
+    """Addresses where an engine may be, the user's own choice first and alone."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return [host]
+    home = Path.home()
+    sockets = [home / ".docker/run/docker.sock", home / ".colima/default/docker.sock"]
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        sockets.insert(0, Path(runtime) / "docker.sock")
+    return [DEFAULT, *(f"unix://{path}" for path in sockets if path.exists())]
+
+
+def host() -> str:
+    """The engine's address that `ensure` found, else the default one."""
+    if chosen := os.environ.get("DOCKER_HOST"):
+        return chosen
+    return ENGINE_FILE.read_text().strip() if ENGINE_FILE.is_file() else DEFAULT
+
+
+def client(timeout: int = 900) -> DockerClient:
+    """A client of the engine; `timeout` is in seconds between two pieces of an answer.
+
+    Raises ToolchainError when none answers.
+    """
+    # Not at the top: the first steps of the bootstrap run before the virtual environment is there.
+    from docker import DockerClient  # noqa: PLC0415
+    from docker.errors import DockerException  # noqa: PLC0415
+
+    try:
+        return DockerClient(base_url=host(), timeout=timeout, use_ssh_client=True)
+    except DockerException as error:
+        raise ToolchainError(f"{INSTRUCTION} ({error})") from error
+
+
+def ensure() -> str:
+    """An engine that answers, and its address.
+
+    Raises ToolchainError with one line of instruction where there is none and none can be installed.
+    """
+    found = _find()
+    if found is None:
+        if os.environ.get("DOCKER_HOST") or not apt.available():
+            raise ToolchainError(INSTRUCTION)
+        if shutil.which("dockerd") is None:
+            # iptables: dockerd's bridge networks; docker.io only recommends it.
+            apt.install("docker.io", "iptables")
+        _start()
+        found = DEFAULT
+    TOOLS.mkdir(exist_ok=True)
+    if found == DEFAULT:
+        ENGINE_FILE.unlink(missing_ok=True)
+    else:
+        ENGINE_FILE.write_text(f"{found}\n")
+    return found
+
+
+def _find() -> str | None:
+    return next((address for address in candidates() if answers(address)), None)
+
+
+def _start() -> None:
+    log = TOOLS / "dockerd.log"
+    TOOLS.mkdir(exist_ok=True)
+    with step("start the Docker Engine"):
+        if Path("/run/systemd/system").is_dir():
+            subprocess.run(["systemctl", "start", "docker"], check=False)
+        process = None
+        if not _wait(3):
+            # No service manager started it: it outlives this command, in a session of its own.
+            with log.open("ab") as sink:
+                process = subprocess.Popen(
+                    ["dockerd"], stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, start_new_session=True
+                )
+            (TOOLS / "dockerd.pid").write_text(f"{process.pid}\n")
+            say(f"dockerd runs in the background: pid {process.pid}, log {log}")
+        if not _wait(PATIENCE, process):
+            tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:]) if log.is_file() else ""
+            raise ToolchainError(f"the Docker Engine did not answer within {PATIENCE} s; log: {log}\n{tail}")
+
+
+def _wait(seconds: float, process: subprocess.Popen[bytes] | None = None) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if answers(DEFAULT):
+            return True
+        if process is not None and process.poll() is not None:
+            return False
+        time.sleep(0.5)
+    return False

@@ -1,0 +1,50 @@
+"""The environment in which `pulumi` works by hand: `eval "$(make env)"`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+
+from toolchain import engine
+from toolchain.paths import CLI_LINK, PASSPHRASE, PULUMI_HOME, STATE, VENV
+
+
+def exports(outer: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables for the CLI, its plugins and the program, over those of `outer`.
+
+    A backend or a passphrase that the user has set stays: production keeps its state elsewhere.
+    """
+    first = [str(VENV / "bin"), str(CLI_LINK.parent)]
+    rest = [part for part in outer.get("PATH", os.defpath).split(os.pathsep) if part not in first]
+    variables = {
+        "PATH": os.pathsep.join([*first, *rest]),
+        "VIRTUAL_ENV": str(VENV),
+        "PULUMI_HOME": str(PULUMI_HOME),
+        "PULUMI_BACKEND_URL": outer.get("PULUMI_BACKEND_URL") or f"file://{STATE}",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # A stack file without a salt: the one of the state holds, and no new one is made up.
+        "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true",
+    }
+    if not outer.get("PULUMI_CONFIG_PASSPHRASE"):
+        variables["PULUMI_CONFIG_PASSPHRASE_FILE"] = outer.get("PULUMI_CONFIG_PASSPHRASE_FILE") or str(PASSPHRASE)
+    if engine.host() != engine.DEFAULT:
+        variables["DOCKER_HOST"] = engine.host()
+    return variables
+
+
+def full() -> dict[str, str]:
+    """The whole environment of a child process."""
+    return {**os.environ, **exports()}
+
+
+def main() -> int:
+    """Print the exports for a POSIX shell."""
+    for name, value in exports().items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
