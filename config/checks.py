@@ -1,0 +1,154 @@
+"""What depends on more than one key: combinations that cannot work, names that must exist, names that must differ.
+
+Each check is a short generator over a draft; a check whose keys are not known keeps silent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path as FilePath
+from typing import Final
+
+from config.catalogue import Surroundings, SystemFacts
+from config.fields import is_pinned
+from config.model import AwsPlatform, CertificateFiles, DockerPlatform, StackFile
+from config.report import Finding, set_secret, suggestion
+from config.systems_checks import check_systems
+from config.translate import Draft
+
+TLS_MODES: Final[Mapping[str, tuple[str, ...]]] = {
+    "docker": ("local-ca", "files"),
+    "kubernetes": ("issuer", "files"),
+    "aws": ("acm",),
+}
+"""Where each platform can take its certificate from."""
+
+
+def check(draft: Draft, around: Surroundings) -> Iterator[Finding]:
+    """Everything that is wrong with the combination of the draft's keys."""
+    if "platform" in draft.known:
+        yield from _platform(draft.stack)
+        yield from _tls(draft, around.root)
+    yield from check_systems(draft, around)
+    yield from _images(draft)
+    yield from _registries(draft, around.stack)
+    yield from _secrets(draft, around.catalogue)
+    if around.policy_names is not None:
+        yield from _policies(draft, around.policy_names)
+
+
+def _platform(stack: StackFile) -> Iterator[Finding]:
+    platform = stack.platform
+    if isinstance(platform, DockerPlatform) and platform.http_port == platform.https_port:
+        yield Finding(
+            ("platform", "httpsPort"),
+            f"{platform.https_port} is the port of `platform.httpPort` too",
+            "Choose another one: the first only redirects to the second.",
+        )
+    if isinstance(platform, AwsPlatform):
+        for index, zone in enumerate(platform.availability_zones):
+            path = ("platform", "availabilityZones", index)
+            if not zone.startswith(platform.region):
+                yield Finding(path, "is not a zone of `platform.region`", "Choose zones of that region.")
+            elif zone in platform.availability_zones[:index]:
+                yield Finding(path, "is in the list twice", "Choose different zones.")
+
+
+def _tls(draft: Draft, root: FilePath) -> Iterator[Finding]:
+    stack, kind = draft.stack, draft.stack.platform.kind
+    modes = TLS_MODES[kind]
+    if "domain" in draft.known and stack.domain is None and kind != "docker":
+        yield Finding(("domain",), "is missing: only `kind: docker` has a default", "Add the host name that DNS knows.")
+    if "tls" not in draft.known:
+        return
+    if stack.tls is None:
+        if kind != "docker":
+            yield Finding(("tls",), "is missing: only `kind: docker` has a default", f"Add it with `mode: {modes[0]}`.")
+        return
+    mode = stack.tls.mode
+    if mode not in modes:
+        yield Finding(
+            ("tls", "mode"), f"{mode} does not work with `platform.kind: {kind}`", f"Use one of: {', '.join(modes)}."
+        )
+    elif mode == "local-ca" and "environment" in draft.known and stack.environment == "production":
+        yield Finding(
+            ("tls", "mode"), "local-ca does not work in production: no client trusts it", "Use `mode: files`."
+        )
+    if isinstance(stack.tls, CertificateFiles):
+        for key, path in (("certificate", stack.tls.certificate), ("key", stack.tls.key)):
+            if not _exists(root / path):
+                yield Finding(
+                    ("tls", key), "names a file that is not there", "Give its path from the project's folder."
+                )
+
+
+def _exists(path: FilePath) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _images(draft: Draft) -> Iterator[Finding]:
+    """In production every image is named by its digest: a tag can be moved."""
+    if not {"environment", "images"} <= draft.known or draft.stack.environment != "production":
+        return
+    for engine, image in draft.stack.images.engines.items():
+        if not is_pinned(image):
+            yield Finding(
+                ("images", "engines", engine),
+                "names an image by its tag, which is not enough in production",
+                "Add the digest: `name:1.4.2@sha256:…`.",
+            )
+
+
+def _registries(draft: Draft, stack: str) -> Iterator[Finding]:
+    if "registries" not in draft.known:
+        return
+    seen: set[str] = set()
+    for index, registry in enumerate(draft.stack.registries):
+        path = draft.place(("registries", index))
+        if registry.address in seen:
+            yield Finding((*path, "address"), "is in the list twice", "Keep one login for each registry.")
+        elif "secrets" in draft.known and registry.address not in draft.stack.secrets.registries:
+            secret = ("secrets", "registries", registry.address)
+            problem = "is missing: the registry asks for a password"
+            yield Finding(secret, problem, set_secret(stack, secret), near=path)
+        seen.add(registry.address)
+
+
+def _secrets(draft: Draft, catalogue: Mapping[str, SystemFacts]) -> Iterator[Finding]:
+    if "secrets" not in draft.known:
+        return
+    secrets = draft.stack.secrets
+    addresses = [registry.address for registry in draft.stack.registries]
+    for address in secrets.registries if draft.is_whole("registries") or not addresses else ():
+        if address not in addresses and "registries" in draft.known:
+            yield Finding(
+                ("secrets", "registries", address),
+                "is not the address of one of `registries`",
+                suggestion(address, addresses),
+            )
+    names = [system.name for system in draft.stack.systems]
+    for name, variables in secrets.systems.items():
+        if draft.is_whole("systems") and name not in names:
+            yield Finding(("secrets", "systems", name), "is not one of the stack's systems", suggestion(name, names))
+        reserved = catalogue[name].reserved_env if name in catalogue else frozenset()
+        for variable in variables:
+            if variable in reserved:
+                yield Finding(
+                    ("secrets", "systems", name, variable), "is a variable that the program sets itself", "Remove it."
+                )
+
+
+def _policies(draft: Draft, names: Collection[str]) -> Iterator[Finding]:
+    if "policies" not in draft.known:
+        return
+    policies = draft.stack.policies
+    for name in policies.levels:
+        if name not in names:
+            yield Finding(("policies", "levels", name), "is not the name of a policy", suggestion(name, names))
+    for index, exemption in enumerate(policies.exemptions):
+        if exemption.policy not in names:
+            path = draft.place(("policies", "exemptions", index, "policy"))
+            yield Finding(path, "is not the name of a policy", suggestion(exemption.policy, names))
