@@ -1,0 +1,157 @@
+"""Background work: N equal workers on a queue, at most one scheduler, and an exporter that watches the queue.
+
+The broker is somebody else's (`DataLayer`): the pool is handed its endpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pulumi import ComponentResource, Input, ResourceOptions
+
+from platforms.protocols import (
+    Endpoint,
+    ExecProbe,
+    Health,
+    HttpProbe,
+    Resources,
+    Rollout,
+    Scope,
+    SecretRef,
+    Served,
+    ServiceSpec,
+    Started,
+    UrlTemplate,
+    Volume,
+)
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPoolArgs:
+    """Arguments of `WorkerPool`."""
+
+    image: str
+    """Image reference or id."""
+    working_dir: str
+    """Absolute path that the commands start in."""
+    worker_command: tuple[str, ...]
+    """Start command of a worker."""
+    scheduler_command: tuple[str, ...] | None
+    """Start command of the scheduler, of which there is never more than one; None for a pool without."""
+    worker_health: tuple[str, ...]
+    """Command that exits with 0 in a worker that answers its queue."""
+    scheduler_health: tuple[str, ...]
+    """Command that exits with 0 in a scheduler that still ticks."""
+    broker: UrlTemplate
+    """Queue that the workers take their jobs from."""
+    broker_exporter: str | None
+    """Engine name of the exporter that watches the queue; None for a pool that nobody watches."""
+    broker_exporter_command: tuple[str, ...] = ()
+    """Arguments of the exporter."""
+    broker_exporter_port: int = 9808
+    """Port of the exporter."""
+    broker_exporter_variable: str = "CE_BROKER_URL"
+    """Environment variable that tells the exporter its queue."""
+    resources: Resources
+    """Compute of one worker."""
+    workers: int
+    """Number of workers."""
+    env: Mapping[str, Input[str]] = field(default_factory=dict)
+    """Plain environment variables of workers and scheduler."""
+    secrets: Mapping[str, SecretRef | UrlTemplate] = field(default_factory=dict)
+    """Environment variables with secret values."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Absolute path → text of configuration files."""
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    """Absolute path → shared storage, such as logs."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Absolute path → folder of the developer's checkout (inner loop only)."""
+    uses: Sequence[Endpoint] = ()
+    """Endpoints that workers and scheduler may reach."""
+    after: Sequence[Started] = ()
+    """What must be healthy, or done, first."""
+    stop_grace: int = 60
+    """Seconds for the job under way when a worker stops."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels beyond the platform's own."""
+
+
+class WorkerPool(ComponentResource):
+    """Workers, their scheduler and the exporter of their queue."""
+
+    def __init__(self, name: str, args: WorkerPoolArgs, scope: Scope, opts: ResourceOptions | None = None) -> None:
+        super().__init__("ai-platform:components:WorkerPool", name, None, opts)
+        workers = scope.workloads.serve(
+            f"{name}-worker",
+            _process(args, "worker", args.worker_command, args.worker_health, args.workers, "overlap"),
+            parent=self,
+        )
+        started: list[Started] = [workers]
+        if args.scheduler_command is not None:
+            # Two schedulers would fire every tick twice: the old one goes before the new one comes (ARE-034).
+            started.append(
+                scope.workloads.serve(
+                    f"{name}-beat",
+                    _process(args, "beat", args.scheduler_command, args.scheduler_health, 1, "exclusive"),
+                    parent=self,
+                )
+            )
+        self.started: Started = Started(ready=[one for each in started for one in each.ready])
+        self.metrics: Endpoint | None = _exporter(f"{name}-exporter", args, scope, self) if args.broker_exporter else None
+        self.register_outputs({"workers": args.workers})
+
+
+def _process(  # noqa: PLR0913, PLR0917 - the two processes differ in just these
+    args: WorkerPoolArgs,
+    service: str,
+    command: tuple[str, ...],
+    health: tuple[str, ...],
+    replicas: int,
+    rollout: Rollout,
+) -> ServiceSpec:
+    return ServiceSpec(
+        service=service,
+        role="worker" if service == "worker" else "scheduler",
+        image=args.image,
+        command=command,
+        working_dir=args.working_dir,
+        resources=args.resources,
+        replicas=replicas,
+        rollout=rollout,
+        # Asking a worker may cost a Python start: less often than an HTTP probe, and with time.
+        health=Health(probe=ExecProbe(command=health), interval=10, timeout=20, start_period=60),
+        env=args.env,
+        secrets=args.secrets,
+        files=args.files,
+        volumes=args.volumes,
+        sources=args.sources,
+        uses=args.uses,
+        after=args.after,
+        stop_grace=args.stop_grace,
+        labels=args.labels,
+    )
+
+
+def _exporter(name: str, args: WorkerPoolArgs, scope: Scope, parent: ComponentResource) -> Endpoint | None:
+    assert args.broker_exporter is not None
+    served: Served = scope.workloads.serve(
+        name,
+        ServiceSpec(
+            service=args.broker_exporter,
+            role="telemetry",
+            image=scope.image(args.broker_exporter),
+            command=args.broker_exporter_command,
+            port=args.broker_exporter_port,
+            resources=Resources(cpu=0.25, memory=128 * MIB, processes=128),
+            rollout="overlap",
+            secrets={args.broker_exporter_variable: args.broker},
+            uses=[args.broker.endpoint],
+            after=args.after,
+            health=Health(probe=HttpProbe(path="/metrics", port=args.broker_exporter_port), interval=15),
+        ),
+        parent=parent,
+    )
+    return served.endpoint

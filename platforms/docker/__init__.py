@@ -1,0 +1,1 @@
+"""One host with a Docker engine: containers, one network per producer, named volumes."""
