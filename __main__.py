@@ -1,0 +1,25 @@
+"""Deploys the systems of one stack: load the configuration, pick the platform, compose, export."""
+
+from __future__ import annotations
+
+import pulumi
+from components.foundation import Foundation, FoundationArgs
+from config import load
+from platforms.registry import make_platform
+from policies.names import POLICY_NAMES
+from systems import CATALOGUE, deploy
+
+
+def main() -> None:
+    """Deploy the current stack. Raises `config.ConfigError` before any resource is registered."""
+    stack = load(catalogue=CATALOGUE, policy_names=POLICY_NAMES)
+    platform = make_platform(stack, pulumi.get_stack())
+    foundation = Foundation("foundation", FoundationArgs(domain=stack.domain), platform)
+    urls = {system.name: deploy(system, stack, foundation) for system in stack.systems}
+    foundation.open()
+    pulumi.export("urls", urls)
+    pulumi.export("caCertificate", foundation.authority)
+
+
+if __name__ == "__main__":
+    main()
