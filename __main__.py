@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pulumi
+
 from components.foundation import Foundation, FoundationArgs
 from config import load
 from platforms.registry import make_platform

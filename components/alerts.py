@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from platforms.protocols import AlertRule
+from platforms.specs import AlertRule
 
 HTTP = (
     AlertRule(
@@ -22,7 +22,8 @@ HTTP = (
     ),
     AlertRule(
         name="RequestsSlow",
-        expression="histogram_quantile(0.95, sum by (service, le) (rate(http_request_duration_seconds_bucket[5m]))) > 2",
+        expression="histogram_quantile(0.95, sum by (service, le) (rate(http_request_duration_seconds_bucket[5m])))"
+        " > 2",
         hold="10m",
         severity="ticket",
         summary="One request in twenty to {{ $labels.service }} takes longer than two seconds",

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from pulumi import ComponentResource, Input, ResourceOptions
 
-from platforms.protocols import (
+from platforms.protocols import Scope
+from platforms.specs import (
     Endpoint,
     Health,
     HttpProbe,
     PublishedPort,
     Resources,
-    Scope,
     SecretRef,
     ServiceSpec,
     Started,
@@ -98,7 +98,6 @@ class AppTier(ComponentResource):
             ),
             parent=self,
         )
-        assert served.endpoint is not None
-        self.endpoint: Endpoint = served.endpoint
+        self.endpoint: Endpoint = served.reached_at
         self.started: Started = served
         self.register_outputs({"url": self.endpoint.url, "replicas": args.replicas})

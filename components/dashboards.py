@@ -74,6 +74,8 @@ CELERY = (
     ),
 )
 DATA = (
-    Panel(title="PostgreSQL connections", query="sum by (datname) (pg_stat_database_numbackends)", legend="{{datname}}"),
+    Panel(
+        title="PostgreSQL connections", query="sum by (datname) (pg_stat_database_numbackends)", legend="{{datname}}"
+    ),
     Panel(title="Redis memory", query="redis_memory_used_bytes", legend="used", unit="bytes"),
 )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 
 from pulumi import ComponentResource, ResourceOptions
 
-from platforms.protocols import Database, PostgresSpec, RedisSpec, Scope, Started
+from platforms.protocols import Scope
+from platforms.specs import Database, PostgresSpec, RedisSpec, Started
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from pulumi import ComponentResource, Output, ResourceOptions
 
-from platforms.protocols import Endpoint, Platform, Scope
+from platforms.protocols import Platform, Scope
+from platforms.specs import Endpoint
 
 
 @dataclass(frozen=True, kw_only=True)

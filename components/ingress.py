@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pulumi import ComponentResource, ResourceOptions
 
-from platforms.protocols import Route, Scope
+from platforms.protocols import Scope
+from platforms.specs import Route
 
 
 @dataclass(frozen=True, kw_only=True)

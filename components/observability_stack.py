@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from pulumi import ComponentResource, ResourceOptions
 
-from platforms.protocols import AlertRule, Route, ScrapeTarget, Scope, Started, TelemetrySpec
+from platforms.protocols import Scope
+from platforms.specs import AlertRule, Route, ScrapeTarget, Started, TelemetrySpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,16 +10,15 @@ from dataclasses import dataclass, field
 
 from pulumi import ComponentResource, Input, ResourceOptions
 
-from platforms.protocols import (
+from platforms.protocols import Scope
+from platforms.specs import (
     Endpoint,
     ExecProbe,
     Health,
     HttpProbe,
     Resources,
     Rollout,
-    Scope,
     SecretRef,
-    Served,
     ServiceSpec,
     Started,
     UrlTemplate,
@@ -100,7 +99,10 @@ class WorkerPool(ComponentResource):
                 )
             )
         self.started: Started = Started(ready=[one for each in started for one in each.ready])
-        self.metrics: Endpoint | None = _exporter(f"{name}-exporter", args, scope, self) if args.broker_exporter else None
+        self.metrics: Endpoint | None = None
+        if args.broker_exporter is not None:
+            exporter = _exporter(args, args.broker_exporter, scope.image(args.broker_exporter))
+            self.metrics = scope.workloads.serve(f"{name}-exporter", exporter, parent=self).reached_at
         self.register_outputs({"workers": args.workers})
 
 
@@ -135,23 +137,17 @@ def _process(  # noqa: PLR0913, PLR0917 - the two processes differ in just these
     )
 
 
-def _exporter(name: str, args: WorkerPoolArgs, scope: Scope, parent: ComponentResource) -> Endpoint | None:
-    assert args.broker_exporter is not None
-    served: Served = scope.workloads.serve(
-        name,
-        ServiceSpec(
-            service=args.broker_exporter,
-            role="telemetry",
-            image=scope.image(args.broker_exporter),
-            command=args.broker_exporter_command,
-            port=args.broker_exporter_port,
-            resources=Resources(cpu=0.25, memory=128 * MIB, processes=128),
-            rollout="overlap",
-            secrets={args.broker_exporter_variable: args.broker},
-            uses=[args.broker.endpoint],
-            after=args.after,
-            health=Health(probe=HttpProbe(path="/metrics", port=args.broker_exporter_port), interval=15),
-        ),
-        parent=parent,
+def _exporter(args: WorkerPoolArgs, service: str, image: str) -> ServiceSpec:
+    return ServiceSpec(
+        service=service,
+        role="telemetry",
+        image=image,
+        command=args.broker_exporter_command,
+        port=args.broker_exporter_port,
+        resources=Resources(cpu=0.25, memory=128 * MIB, processes=128),
+        rollout="overlap",
+        secrets={args.broker_exporter_variable: args.broker},
+        uses=[args.broker.endpoint],
+        after=args.after,
+        health=Health(probe=HttpProbe(path="/metrics", port=args.broker_exporter_port), interval=15),
     )
-    return served.endpoint

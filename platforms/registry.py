@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
+
+from pulumi import Output
 
 from config import CertificateFiles, ConfigError, DockerPlatform, EngineImages, LocalCa, Problem, StackConfig
 from platforms.docker.edge import EdgeSettings, GivenCertificate, LocalAuthority
-from platforms.docker.platform import DockerSettings, Registry
 from platforms.docker.platform import DockerPlatform as Docker
+from platforms.docker.platform import DockerSettings, Registry
 from platforms.protocols import Platform
-from pulumi import Output
 
 
 def make_platform(stack: StackConfig, name: str) -> Platform:
@@ -29,8 +31,7 @@ def make_platform(stack: StackConfig, name: str) -> Platform:
 
 
 def _docker(stack: StackConfig, name: str) -> Platform:
-    platform = stack.platform
-    assert isinstance(platform, DockerPlatform)
+    platform = cast(DockerPlatform, stack.platform)
     return Docker(
         DockerSettings(
             stack=name,
@@ -54,12 +55,12 @@ def _docker(stack: StackConfig, name: str) -> Platform:
 
 
 def _tls(stack: StackConfig) -> LocalAuthority | GivenCertificate:
-    tls = stack.tls
-    if isinstance(tls, CertificateFiles):
-        certificate, key = ((stack.root / file).read_text(encoding="utf-8") for file in (tls.certificate, tls.key))
+    if isinstance(stack.tls, CertificateFiles):
+        files = (stack.root / stack.tls.certificate, stack.root / stack.tls.key)
+        certificate, key = (file.read_text(encoding="utf-8") for file in files)
         return GivenCertificate(certificate=certificate, key=Output.secret(key))
-    assert isinstance(tls, LocalCa)
-    return LocalAuthority(rotation=tls.rotation)
+    # The configuration allows no third mode on Docker.
+    return LocalAuthority(rotation=cast(LocalCa, stack.tls).rotation)
 
 
 MAKERS: Mapping[str, Callable[[StackConfig, str], Platform]] = {"docker": _docker}

@@ -1,4 +1,4 @@
-"""AI Review Engine: FastAPI, Flask and Streamlit tiers, Celery workers and beat, PostgreSQL and Redis, behind an ingress.
+"""AI Review Engine: FastAPI, Flask and Streamlit tiers, Celery workers and beat, PostgreSQL and Redis, an ingress.
 
 Fact numbers (ARE-nnn) refer to the system's acceptance table.
 """
@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
+from pulumi import ResourceOptions
+
 from components import alerts, dashboards
 from components.app_tier import AppTier, AppTierArgs
 from components.data_layer import DataLayer, DataLayerArgs
@@ -18,7 +20,7 @@ from components.observability_stack import ObservabilityStack, ObservabilityStac
 from components.system import System, SystemArgs
 from components.worker_pool import WorkerPool, WorkerPoolArgs
 from config import EngineImages, ServiceFacts, StackConfig, SystemConfig, SystemFacts
-from platforms.protocols import (
+from platforms.specs import (
     Endpoint,
     JobSpec,
     PostgresSpec,
@@ -32,13 +34,13 @@ from platforms.protocols import (
     UrlTemplate,
     Volume,
 )
-from pulumi import ResourceOptions
 
 NAME = "ai-review-engine"
 ROOT = f"/srv/{NAME}"
 GIB = 1024**3
 MIB = 1024**2
 
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a network of its own
 JOB = "ai_review_engine"
 DATABASES = {"development": "ai_review_dev", "staging": "ai_review_staging", "production": "ai_review_prod"}
 """ARE-041."""
@@ -60,6 +62,7 @@ FACTS = SystemFacts(
             "CELERY_RESULT_BACKEND",
             "DASHBOARD_URL",
             "DATABASE_URL",
+            "FLASK_DEBUG",
             "LOG_DIR",
             "REDIS_URL",
             "STREAMLIT_SERVER_BASE_URL_PATH",
@@ -72,9 +75,11 @@ WORKER_HEALTH = (
     "sh",
     "-c",
     # ARE-037. An image may bring a cheaper check of its own than a Celery start every few seconds.
-    'if [ -f alive.py ]; then exec python alive.py worker; fi; exec celery -A tasks inspect ping -d "celery@$(hostname)"',
+    "if [ -f alive.py ]; then exec python alive.py worker; fi; "
+    'exec celery -A tasks inspect ping -d "celery@$(hostname)"',
 )
 BEAT_HEALTH = ("sh", "-c", "if [ -f alive.py ]; then exec python alive.py beat; fi; kill -0 1")
+
 
 def configuration(environment: str, database: str, host: str, port: int) -> dict[str, str]:
     """The configuration hierarchy as files (ARE-019 … 022): defaults, then the environment's."""
@@ -109,20 +114,28 @@ def deploy(system: SystemConfig, stack: StackConfig, foundation: Foundation) -> 
     api = common.tier(
         "api",
         "/health",
-        ("python", "-m", "uvicorn", "api.main:app", "--host", "0.0.0.0", "--port", "8000", *common.reload("--reload")),
+        (
+            *("python", "-m", "uvicorn", "api.main:app", "--host", EVERYWHERE, "--port", "8000"),
+            *common.reload("--reload"),
+        ),
         8000,
         env={"UVICORN_ROOT_PATH": "/api"},
         stores=True,
         after=[schema],
     )
-    workers = _workers(system, common, data, after=[api.started])
+    workers = _workers(system, common, after=[api.started])
     callers = {"API_URL": api.endpoint.url}
     web = common.tier(
         "web",
         "/health",
         ("python", "web/app.py"),
         5000,
-        env=callers | {"DASHBOARD_URL": "/dashboard/"},
+        env=callers
+        | {
+            "DASHBOARD_URL": "http://localhost:8501/dashboard/" if common.inner_loop else "/dashboard/",
+            # ARE-097: Flask's own server, which reloads; gunicorn elsewhere.
+            "FLASK_DEBUG": "1" if common.inner_loop else "0",
+        },
         uses=[api.endpoint],
         after=[workers.started],
     )
@@ -130,7 +143,7 @@ def deploy(system: SystemConfig, stack: StackConfig, foundation: Foundation) -> 
         "dashboard",
         "/dashboard/_stcore/health",
         (
-            *("streamlit", "run", "dashboard.py", "--server.address", "0.0.0.0", "--server.port", "8501"),
+            *("streamlit", "run", "dashboard.py", "--server.address", EVERYWHERE, "--server.port", "8501"),
             *common.reload("--server.runOnSave", "true"),
         ),
         8501,
@@ -297,7 +310,7 @@ def _data(stack: StackConfig, root: System) -> DataLayer:
     )
 
 
-def _workers(system: SystemConfig, common: _Common, data: DataLayer, *, after: Sequence[Started]) -> WorkerPool:
+def _workers(system: SystemConfig, common: _Common, *, after: Sequence[Started]) -> WorkerPool:
     settings, scope = system.services["worker"], common.root.scope
     return WorkerPool(
         f"{NAME}-jobs",

@@ -1,8 +1,8 @@
 """TLS for a development host: a certificate authority of the stack's own, and a certificate under it.
 
 Keys and certificates are computed from one random seed, which is the only thing that is stored: with the same seed and
-host names every run gives the same bytes (ECDSA signatures by RFC 6979), so a second `pulumi up` changes nothing, no key
-lies in a file, and destroying the stack forgets them.
+host names every run gives the same bytes (ECDSA signatures by RFC 6979). So a second `pulumi up` changes nothing, no
+key lies in a file, and destroying the stack forgets them.
 """
 
 from __future__ import annotations
@@ -60,18 +60,14 @@ def derive(seed: bytes, stack: str, hosts: Sequence[str]) -> Certificates:
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        ),
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False),
         authority_key,
     )
     pem = serialization.Encoding.PEM
     return Certificates(
         authority=authority.public_bytes(pem).decode(),
         certificate=(server.public_bytes(pem) + authority.public_bytes(pem)).decode(),
-        key=server_key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
+        key=server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
     )
 
 

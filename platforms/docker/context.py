@@ -9,7 +9,7 @@ from pulumi import Output, Resource, ResourceOptions
 
 from platforms.docker.images import Images
 from platforms.docker.subnets import Subnets
-from platforms.protocols import Endpoint, Grant, SecretRef
+from platforms.specs import Endpoint, Grant, SecretRef
 
 LABEL = "ai-platform"
 

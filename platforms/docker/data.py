@@ -12,7 +12,7 @@ from pulumi import Output, Resource
 from platforms.docker.context import HeldSecret
 from platforms.docker.secrets import DockerSecrets
 from platforms.docker.workloads import DockerWorkloads
-from platforms.protocols import (
+from platforms.specs import (
     Database,
     Endpoint,
     ExecProbe,
@@ -63,9 +63,7 @@ class DockerData:
                     "POSTGRES_INITDB_ARGS": "--auth-host=scram-sha-256 --data-checksums",
                 },
                 secret_files={POSTGRES_PASSWORD: password},
-                volumes={
-                    "/var/lib/postgresql/data": Volume(name="postgresql", size=spec.storage, retain=spec.retain)
-                },
+                volumes={"/var/lib/postgresql/data": Volume(name="postgresql", size=spec.storage, retain=spec.retain)},
                 scratch=("/tmp", "/var/run/postgresql"),  # noqa: S108 - inside the container
                 health=Health(
                     # Over TCP: while the first start initialises, only the Unix socket answers.
@@ -176,8 +174,7 @@ class DockerData:
             ),
             parent=parent,
         )
-        assert served.endpoint is not None
-        return served.endpoint
+        return served.reached_at
 
 
 def redis_config(password: Output[str], memory: int) -> Output[str]:
@@ -197,5 +194,4 @@ def redis_config(password: Output[str], memory: int) -> Output[str]:
 
 
 def _with_login(served: Served, password: HeldSecret, *, user: str | None, database: str) -> Endpoint:
-    assert served.endpoint is not None
-    return replace(served.endpoint, user=user, password=password, database=database)
+    return replace(served.reached_at, user=user, password=password, database=database)

@@ -1,8 +1,8 @@
 """The edge: one NGINX that owns the host's ports and routes by host name to the systems (ARE-052 … ARE-056).
 
-Its configuration lies in a volume. A job checks each new configuration (`nginx -t`) before it puts it there, so a broken
-one stops the roll-out and never reaches the running proxy, which reloads, without dropping a connection, when it sees a
-new one.
+Its configuration lies in a volume. A job checks each new configuration (`nginx -t`) before it puts it there, so a
+broken one stops the roll-out and never reaches the running proxy, which reloads, without dropping a connection, when it
+sees a new one.
 """
 
 from __future__ import annotations
@@ -17,17 +17,7 @@ from platforms.docker import nginx
 from platforms.docker.certificates import derive
 from platforms.docker.context import grant_of
 from platforms.docker.workloads import DockerWorkloads
-from platforms.protocols import (
-    Endpoint,
-    Health,
-    HttpProbe,
-    JobSpec,
-    PublishedPort,
-    Resources,
-    Route,
-    ServiceSpec,
-    Volume,
-)
+from platforms.specs import Endpoint, Health, HttpProbe, JobSpec, PublishedPort, Resources, Route, ServiceSpec, Volume
 
 STATE = "/var/cache/nginx"
 """Folder of the volume: writable for the image's own user."""

@@ -29,6 +29,16 @@ FORWARDED = (
 """Headers that every service gets; what a client sends under these names is not passed on."""
 
 
+SECURITY = (
+    ("Strict-Transport-Security", f"max-age={HSTS_SECONDS}"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "SAMEORIGIN"),
+    ("Referrer-Policy", "strict-origin-when-cross-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
+)
+"""Headers that every answer carries, once: a service's own under these names are not passed on."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Backend:
     """One route of one host, with everything that NGINX must know of it."""
@@ -69,12 +79,12 @@ def port_suffix(https_port: int) -> str:
 
 
 def _head() -> str:
-    return f"""\
+    return """\
 worker_processes auto;
 pid /tmp/nginx.pid;
 error_log /dev/stderr warn;
-events {{ worker_connections 4096; }}
-http {{
+events { worker_connections 4096; }
+http {
   client_body_temp_path /tmp/client-body;
   proxy_temp_path /tmp/proxy;
   fastcgi_temp_path /tmp/fastcgi;
@@ -82,14 +92,14 @@ http {{
   scgi_temp_path /tmp/scgi;
   server_tokens off;
   default_type application/octet-stream;
-  log_format json escape=json '{{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method",'
+  log_format json escape=json '{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method",'
     '"host":"$host","uri":"$uri","status":$status,"bytes":$body_bytes_sent,"seconds":$request_time,'
-    '"upstream":"$upstream_addr","request_id":"$request_id"}}';
+    '"upstream":"$upstream_addr","request_id":"$request_id"}';
   access_log /dev/stdout json;
 
   resolver 127.0.0.11 valid=1s ipv6=off;
   resolver_timeout 2s;
-  map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+  map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
 
   ssl_certificate tls.crt;
   ssl_certificate_key tls.key;
@@ -143,15 +153,14 @@ def _unknown_host() -> str:
 
 def _server(host: str, backends: Sequence[Backend]) -> str:
     locations = "\n".join(_location(host, backend) for backend in backends)
+    security = "\n".join(
+        f'    proxy_hide_header {name};\n    add_header {name} "{value}" always;' for name, value in SECURITY
+    )
     return f"""\
   server {{
     listen {HTTPS_PORT} ssl http2;
     server_name {host};
-    add_header Strict-Transport-Security "max-age={HSTS_SECONDS}" always;
-    add_header X-Content-Type-Options nosniff always;
-    add_header X-Frame-Options SAMEORIGIN always;
-    add_header Referrer-Policy strict-origin-when-cross-origin always;
-    add_header Permissions-Policy "camera=(), geolocation=(), microphone=()" always;
+{security}
 {locations}
   }}"""
 

@@ -17,7 +17,7 @@ from platforms.docker.secrets import DockerSecrets
 from platforms.docker.subnets import Subnets
 from platforms.docker.telemetry import DockerTelemetry
 from platforms.docker.workloads import DockerWorkloads
-from platforms.protocols import Endpoint, Health, HttpProbe, Resources, ServiceSpec
+from platforms.specs import Endpoint, Health, HttpProbe, Resources, ServiceSpec
 
 FOUNDATION = "foundation"
 """Value of the system label of what no system owns."""
@@ -171,5 +171,4 @@ def _host_exporter(workloads: DockerWorkloads, name: str, parent: Resource) -> E
         ),
         parent=parent,
     )
-    assert served.endpoint is not None
-    return served.endpoint
+    return served.reached_at

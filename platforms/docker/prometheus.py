@@ -7,10 +7,12 @@ from itertools import groupby
 
 import yaml
 
-from platforms.protocols import AlertRule, ScrapeTarget
+from platforms.specs import AlertRule, ScrapeTarget
 
 
-def scrape_config(targets: Sequence[ScrapeTarget], *, interval: int, labels: dict[str, str], rule_files: list[str]) -> str:
+def scrape_config(
+    targets: Sequence[ScrapeTarget], *, interval: int, labels: dict[str, str], rule_files: list[str]
+) -> str:
     """`prometheus.yml`: every address behind a target's DNS name is scraped, so replicas come and go without a reload.
 
     `interval` is in seconds; `labels` stand on every series.

@@ -11,7 +11,7 @@ from pulumi import Resource
 from platforms.docker import prometheus
 from platforms.docker.secrets import DockerSecrets
 from platforms.docker.workloads import DockerWorkloads
-from platforms.protocols import (
+from platforms.specs import (
     Endpoint,
     Health,
     HttpProbe,
@@ -41,7 +41,7 @@ class DockerTelemetry:
         metrics = self._prometheus(name, spec, parent)
         dashboards = self._grafana(name, spec, metrics, parent) if spec.grafana else None
         return TelemetryParts(
-            metrics=_endpoint(metrics),
+            metrics=metrics.reached_at,
             metrics_path=METRICS_PATH,
             dashboards=dashboards,
             dashboards_path=DASHBOARDS_PATH,
@@ -85,7 +85,7 @@ class DockerTelemetry:
 
     def _grafana(self, name: str, spec: TelemetrySpec, metrics: Served, parent: Resource) -> Endpoint:
         password = self.secrets.generate(f"{name}-grafana-password", parent=parent)
-        source = _endpoint(metrics)
+        source = metrics.reached_at
         served = self.workloads.serve(
             f"{name}-grafana",
             ServiceSpec(
@@ -112,7 +112,7 @@ class DockerTelemetry:
             ),
             parent=parent,
         )
-        return _endpoint(served)
+        return served.reached_at
 
 
 def _provisioning(metrics: Endpoint, dashboards: Mapping[str, str]) -> dict[str, str]:
@@ -139,8 +139,3 @@ def _provisioning(metrics: Endpoint, dashboards: Mapping[str, str]) -> dict[str,
         f"{root}/dashboards/files.yaml": yaml.safe_dump(provider, sort_keys=False),
         **{f"/etc/grafana/dashboards/{file}": text for file, text in dashboards.items()},
     }
-
-
-def _endpoint(served: Served) -> Endpoint:
-    assert served.endpoint is not None
-    return served.endpoint

@@ -14,7 +14,7 @@ import pulumi_docker as docker
 from pulumi import Input, Output, Resource, ResourceOptions
 
 from platforms.docker.context import Context, NetworkGrant, grant_of, open_network, secret_value
-from platforms.protocols import (
+from platforms.specs import (
     Completed,
     Endpoint,
     ExecProbe,
@@ -47,9 +47,7 @@ class DockerWorkloads:
     def __post_init__(self) -> None:
         self._volumes: dict[str, docker.Volume] = {}
 
-    def serve(
-        self, name: str, spec: ServiceSpec, *, parent: Resource, endpoint: Endpoint | None = None
-    ) -> Served:
+    def serve(self, name: str, spec: ServiceSpec, *, parent: Resource, endpoint: Endpoint | None = None) -> Served:
         """Run `spec.replicas` containers, under an endpoint that was reserved before or one of their own."""
         if endpoint is None and spec.port is not None:
             endpoint = self.reserve(name, spec, parent=parent)
@@ -61,7 +59,7 @@ class DockerWorkloads:
         labels = self.context.labels(name, spec.service, "job")
         container = docker.Container(
             name,
-            **self._common(name, spec, labels, self._networks([grant_of(used) for used in spec.uses]), parent),
+            **self._common(spec, labels, self._networks([grant_of(used) for used in spec.uses]), parent),
             restart="no",
             must_run=False,
             attach=True,
@@ -79,7 +77,10 @@ class DockerWorkloads:
         return Completed(ready=[done])
 
     def reserve(self, name: str, spec: ServiceSpec, *, parent: Resource) -> Endpoint:
-        """The endpoint of a service, with its network, before the service is there. Raises ValueError without a port."""
+        """The endpoint of a service, with its network, before the service is there.
+
+        Raises ValueError for a service without a port.
+        """
         if spec.port is None:
             raise ValueError(f"{name} has no port to be reached at")
         network = open_network(self.context, f"{name}-net", spec.service, spec.role, parent=parent)
@@ -107,7 +108,7 @@ class DockerWorkloads:
         labels = self.context.labels(resource, spec.service, spec.role) | dict(spec.labels)
         return docker.Container(
             resource,
-            **self._common(name, spec, labels, networks, parent),
+            **self._common(spec, labels, networks, parent),
             restart="unless-stopped",
             ports=[
                 docker.ContainerPortArgs(internal=port.internal, external=port.external, ip=self.context.bind_address)
@@ -129,7 +130,6 @@ class DockerWorkloads:
 
     def _common(
         self,
-        name: str,
         spec: ServiceSpec | JobSpec,
         labels: Mapping[str, str],
         networks: Sequence[docker.ContainerNetworksAdvancedArgs],
@@ -137,7 +137,7 @@ class DockerWorkloads:
     ) -> dict[str, Any]:
         files = dict(spec.files) | {path: secret_value(secret) for path, secret in spec.secret_files.items()}
         mounts = [
-            docker.ContainerMountArgs(type="volume", target=path, source=self._volume(name, volume, parent).name)
+            docker.ContainerMountArgs(type="volume", target=path, source=self._volume(volume, parent).name)
             for path, volume in spec.volumes.items()
         ]
         if isinstance(spec, ServiceSpec):
@@ -159,7 +159,7 @@ class DockerWorkloads:
             ],
             "mounts": mounts,
             "tmpfs": dict.fromkeys(spec.scratch, "rw,nosuid,nodev,noexec,size=64m,mode=1777"),
-            # Docker refuses uploads to a read-only root; the user is never root, so the root is out of its reach anyway.
+            # Docker refuses uploads to a read-only root; the user is never root, so the root is out of reach anyway.
             "read_only": not files,
             "capabilities": docker.ContainerCapabilitiesArgs(drops=["ALL"]),
             "security_opts": ["no-new-privileges:true"],
@@ -177,7 +177,7 @@ class DockerWorkloads:
             "network_mode": "bridge" if networks else "none",
         }
 
-    def _volume(self, name: str, volume: Volume, parent: Resource) -> docker.Volume:
+    def _volume(self, volume: Volume, parent: Resource) -> docker.Volume:
         if volume.name not in self._volumes:
             resource = f"{self.context.system}-{volume.name}"
             labels = self.context.labels(resource, volume.name, "data") | {
@@ -195,7 +195,9 @@ class DockerWorkloads:
     ) -> list[docker.ContainerNetworksAdvancedArgs]:
         unique = {grant.key: grant for grant in grants}
         return [
-            docker.ContainerNetworksAdvancedArgs(name=unique[key].network, aliases=list(aliases) if key == own else None)
+            docker.ContainerNetworksAdvancedArgs(
+                name=unique[key].network, aliases=list(aliases) if key == own else None
+            )
             for key in sorted(unique)
         ]
 
@@ -214,9 +216,7 @@ def _succeeded(name: str, container: Resource, exit_code: int | None, logs: str 
     return container
 
 
-def _environment(
-    plain: Mapping[str, Input[str]], secrets: Mapping[str, SecretRef | UrlTemplate]
-) -> list[Input[str]]:
+def _environment(plain: Mapping[str, Input[str]], secrets: Mapping[str, SecretRef | UrlTemplate]) -> list[Input[str]]:
     values: list[tuple[str, Input[str]]] = [(key, value) for key, value in plain.items()]
     for key, secret in secrets.items():
         values.append((key, _url(secret) if isinstance(secret, UrlTemplate) else secret_value(secret)))

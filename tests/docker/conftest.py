@@ -1,0 +1,53 @@
+"""One deployment for all tests of this folder: a fresh checkout, `make up`, and `make down` at the very end.
+
+The stack is Pulumi.dev.yaml with other ports and another network pool, so that a developer's own stack stays untouched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import DockerException
+
+from tests.docker.stack import Stack, checkout
+
+NAME = "e2e"
+PLATFORM = {"kind": "docker", "networkPool": "10.217.0.0/16", "httpPort": 18080, "httpsPort": 18443}
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker engine. Missing: a failure in CI, elsewhere a skip with the reason."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no Docker engine answers: {error}")
+        pytest.skip(f"no Docker engine answers: {error}")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The stack, up and answering."""
+    folder = tmp_path_factory.mktemp("fresh") / "checkout"
+    checkout(Path(__file__).resolve().parents[2], folder)
+    deployed = Stack(name=NAME, folder=folder, engine=engine)
+    deployed.configure(platform=PLATFORM)
+    try:
+        deployed.make("up", check=True)
+        yield deployed
+    finally:
+        deployed.make("down", check=False)
+        deployed.sweep()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes the stack down comes last."""
+    items.sort(key=lambda item: item.path.name == "test_destroy.py")

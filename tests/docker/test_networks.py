@@ -1,0 +1,103 @@
+"""Who is handed an endpoint reaches it; nobody else does. Tried from inside the containers and from the host."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+from docker.models.containers import Container
+
+from tests.docker.stack import Stack
+
+DATA = {"postgres": 5432, "redis": 6379}
+TRY = """
+import socket, sys
+for host in sys.argv[2:]:
+    try:
+        socket.create_connection((host, int(sys.argv[1])), timeout=2).close()
+        print("reached", host)
+    except OSError as error:
+        print("refused", host)
+"""
+
+
+def addresses(stack: Stack, service: str) -> list[str]:
+    """Every address of a service's containers, in all of their networks."""
+    return [
+        network["IPAddress"]
+        for container in stack.containers(service)
+        for network in container.attrs["NetworkSettings"]["Networks"].values()
+    ]
+
+
+def reached(container: Container, port: int, hosts: list[str]) -> list[str]:
+    """Which of the hosts a container with Python can open a connection to."""
+    code, output = container.exec_run(["python", "-c", TRY, str(port), *hosts])
+    assert code == 0, output
+    return [
+        line.split()[1]
+        for line in b"".join([output] if isinstance(output, bytes) else output).decode().splitlines()
+        if line.startswith("reached")
+    ]
+
+
+@pytest.mark.fact("ARE-072", stack="D")
+@pytest.mark.parametrize("service", sorted(DATA))
+def test_api_and_worker_reach_the_data_engines(stack: Stack, service: str) -> None:
+    for consumer in ("api", "worker", "beat"):
+        assert reached(stack.containers(consumer)[0], DATA[service], [service]) == [service], consumer
+
+
+@pytest.mark.fact("ARE-072", stack="D")
+@pytest.mark.parametrize("service", sorted(DATA))
+def test_web_and_dashboard_reach_no_data_engine_by_name_or_address(stack: Stack, service: str) -> None:
+    hosts = [service, f"{service}.ai-review-engine", *addresses(stack, service)]
+    for consumer in ("web", "dashboard"):
+        assert reached(stack.containers(consumer)[0], DATA[service], hosts) == [], consumer
+
+
+@pytest.mark.parametrize("service", sorted(DATA))
+def test_the_edge_reaches_no_data_engine(stack: Stack, service: str) -> None:
+    edge = stack.containers("edge")[0]
+    for host in [service, *addresses(stack, service)]:
+        code, _ = edge.exec_run(["curl", "--silent", "--max-time", "3", f"telnet://{host}:{DATA[service]}"])
+        assert code in (6, 7, 28), f"the edge reached {service} at {host}: curl ended with {code}"
+        if code == 28:
+            # Time ran out: while connecting, or because the connection stood open? Only the first is right.
+            _, words = edge.exec_run(["curl", "-v", "--max-time", "3", f"telnet://{host}:{DATA[service]}"])
+            assert b"Connected to" not in words, f"the edge reached {service} at {host}"
+
+
+@pytest.mark.parametrize("service", sorted(DATA))
+def test_data_ports_are_closed_on_the_host(stack: Stack, service: str) -> None:
+    for container in stack.containers(service):
+        assert not container.attrs["HostConfig"]["PortBindings"]
+        assert not any(container.attrs["NetworkSettings"]["Ports"].values())
+    for host in ("127.0.0.1", socket.gethostbyname(socket.gethostname())):
+        with socket.socket() as probe:
+            probe.settimeout(2)
+            code = probe.connect_ex((host, DATA[service]))
+        assert code != 0, f"something listens at {host}:{DATA[service]}: if it is a server of your own, stop it"
+
+
+@pytest.mark.fact("ARE-073", stack="D")
+def test_only_the_edge_stands_in_a_network_with_a_way_out(stack: Stack) -> None:
+    filters = {"label": f"ai-platform.stack={stack.name}"}
+    open_networks = {one.name for one in stack.engine.networks.list(filters=filters) if not one.attrs["Internal"]}
+    assert len(open_networks) == 1
+    for container in stack.containers():
+        inside = open_networks & set(container.attrs["NetworkSettings"]["Networks"])
+        assert bool(inside) == (container.labels["ai-platform.service"] == "edge"), container.name
+
+
+def test_no_tier_reaches_the_outside(stack: Stack) -> None:
+    gateway = stack.engine.networks.get("bridge").attrs["IPAM"]["Config"][0]["Gateway"]
+    for service in ("api", "web", "worker"):
+        assert reached(stack.containers(service)[0], 443, ["192.0.2.1", gateway]) == [], service
+
+
+def test_only_the_edge_publishes_ports_and_on_the_bound_address(stack: Stack) -> None:
+    for container in stack.containers():
+        bindings = container.attrs["HostConfig"]["PortBindings"] or {}
+        addresses = {binding["HostIp"] for each in bindings.values() for binding in each}
+        assert addresses == ({"127.0.0.1"} if container.labels["ai-platform.service"] == "edge" else set())

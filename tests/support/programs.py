@@ -1,0 +1,66 @@
+"""The real program, recorded: its configuration given as data, its image inventory made up."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+
+from tests.support.recording import Graph, record
+
+ROOT = Path(__file__).resolve().parents[2]
+ENGINES = (
+    "app",
+    "postgres",
+    "redis",
+    "nginx",
+    "prometheus",
+    "node-exporter",
+    "postgres-exporter",
+    "redis-exporter",
+    "celery-exporter",
+)
+
+
+def inventory(*, grafana: bool = False) -> dict[str, Any]:
+    """Every engine's image under an id that tells its name."""
+    names = (*ENGINES, "grafana") if grafana else ENGINES
+    return {
+        name: {"image": f"sha256:{name}", "reference": f"{name}:1", "source": "built", "version": "1"} for name in names
+    }
+
+
+def run(
+    config: Mapping[str, Any],
+    folder: Path,
+    *,
+    stack: str = "dev",
+    grafana: bool = False,
+    override: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Graph:
+    """What `__main__.py` registers under `config` (top-level key → value)."""
+    (folder / "images.json").write_text(json.dumps(inventory(grafana=grafana)), encoding="utf-8")
+    values = {"images": {"inventory": "images.json"}, **config}
+    (folder / f"Pulumi.{stack}.yaml").write_text(
+        yaml.safe_dump({"config": {f"ai-platform:{key}": value for key, value in values.items()}}), encoding="utf-8"
+    )
+    texts = {
+        f"ai-platform:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
+    }
+
+    def program() -> None:
+        pulumi.runtime.set_all_config(texts)
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    return record(program, stack=stack, override=override, root=folder)
+
+
+def dev_config() -> dict[str, Any]:
+    """The tracked dev stack."""
+    content = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
+    return {key.removeprefix("ai-platform:"): value for key, value in content["config"].items()}

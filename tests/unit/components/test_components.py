@@ -1,0 +1,148 @@
+"""Every component on every platform: its children hang together, its outputs are registered, its names are its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.programs import dev_config, run
+from tests.support.recording import SECRET, Graph
+
+COMPONENTS = {
+    "Foundation",
+    "System",
+    "AppTier",
+    "WorkerPool",
+    "DataLayer",
+    "ObservabilityStack",
+    "Ingress",
+}
+OUTPUTS = {
+    "Foundation": {"domain"},
+    "System": {"url"},
+    "AppTier": {"url", "replicas"},
+    "WorkerPool": {"workers"},
+    "DataLayer": {"postgres", "redis"},
+    "ObservabilityStack": {"metrics"},
+    "Ingress": {"url"},
+}
+INNER_LOOP = [{"name": "ai-review-engine", "profile": "inner-loop", "source": "."}]
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """The tracked dev stack, recorded."""
+    return run(dev_config(), tmp_path_factory.mktemp("dev"), grafana=True)
+
+
+def short(type_token: str) -> str:
+    return type_token.rsplit(":", 1)[-1]
+
+
+@pytest.mark.parametrize("component", sorted(COMPONENTS))
+def test_every_component_is_used_and_registers_its_outputs(dev: Graph, component: str) -> None:
+    found = [one for one in dev.resources if one.type == f"ai-platform:components:{component}"]
+    assert found
+    for one in found:
+        assert set(dev.outputs[one.urn]) == OUTPUTS[component]
+
+
+def test_no_resource_is_an_orphan(dev: Graph) -> None:
+    urns = {one.urn for one in dev.resources}
+    for one in dev.resources:
+        if one.custom and "providers" not in one.type:
+            assert one.parent in urns, f"{one.name} hangs below the stack instead of a component"
+
+
+def test_no_urn_stands_twice(dev: Graph) -> None:
+    assert [urn for urn, count in Counter(one.urn for one in dev.resources).items() if count > 1] == []
+
+
+def test_children_are_named_after_their_component(dev: Graph) -> None:
+    names = {one.urn: one.name for one in dev.resources}
+    for one in dev.resources:
+        if one.custom and one.parent in names and short(one.type) != "Volume":
+            assert one.name.startswith(f"{names[one.parent]}-"), one.name
+
+
+def test_every_docker_resource_uses_the_explicit_provider(dev: Graph) -> None:
+    for one in dev.resources:
+        if one.type.startswith("docker:"):
+            assert "::docker::" in one.provider, one.name
+
+
+def test_the_roll_out_of_every_container_is_explicit(dev: Graph) -> None:
+    first_out = {"postgres", "redis", "beat", "edge", "prometheus", "grafana"}
+    for one in dev.of_type(":Container"):
+        labels = {label["label"]: label["value"] for label in one.inputs["labels"]}
+        service, role = labels["ai-platform.service"], labels["ai-platform.role"]
+        assert one.delete_before_replace == (service in first_out or role == "job"), one.name
+
+
+def test_what_has_a_volume_of_its_own_never_runs_twice(dev: Graph) -> None:
+    shared = {"ai-review-engine-logs"}
+    for one in dev.of_type(":Container"):
+        volumes = {mount["source"].removesuffix("-0000000") for mount in one.inputs["mounts"]} - shared
+        assert not volumes or one.delete_before_replace, one.name
+
+
+def test_no_secret_is_registered_in_plain_text(dev: Graph) -> None:
+    def plain(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            return [text for child in value.values() for text in plain(child)]
+        if isinstance(value, list):
+            return [text for child in value for text in plain(child)]
+        return [value] if isinstance(value, str) and not value.startswith(SECRET) else []
+
+    for one in dev.resources:
+        for text in plain(one.inputs):
+            assert "generated-" not in text, f"{one.name} holds a generated password in plain text"
+            assert "PRIVATE KEY" not in text, f"{one.name} holds a private key in plain text"
+    assert not any("generated-" in str(value) for value in dev.exports.values())
+
+
+def test_a_failed_job_stops_what_comes_after_it_with_its_last_lines(tmp_path: Path) -> None:
+    lines = "\n".join(f"line {number}" for number in range(30))
+    broken = {"ai-review-engine-schema": {"exitCode": 3, "containerLogs": lines}}
+    with pytest.raises(Exception, match="ai-review-engine-schema ended with exit code 3") as failure:
+        run(dev_config(), tmp_path, override=broken)
+    assert "line 29" in str(failure.value)
+    assert "line 5\n" not in str(failure.value)
+
+
+def test_the_inner_loop_has_one_replica_each_mounts_the_source_and_no_edge(tmp_path: Path) -> None:
+    graph = run(dev_config() | {"systems": INNER_LOOP}, tmp_path)
+    names = {one.name for one in graph.of_type(":Container")}
+    assert not any(name.startswith("foundation-edge") for name in names)
+    for service in ("api", "web", "dashboard", "jobs-worker"):
+        assert f"ai-review-engine-{service}-0" in names
+        assert f"ai-review-engine-{service}-1" not in names
+    api = graph.named("ai-review-engine-api-0").inputs
+    assert {"type": "bind", "target": "/srv/ai-review-engine/apps", "source": f"{tmp_path}/apps", "readOnly": True} in (
+        api["mounts"]
+    )
+    assert "--reload" in api["command"]
+    assert api["ports"] == [{"ip": "127.0.0.1", "internal": 8000, "external": 8000}]
+
+
+def test_a_service_s_own_image_takes_one_line(tmp_path: Path) -> None:
+    systems = [{"name": "ai-review-engine", "services": {"api": {"image": "registry.example.org/team/api:1.4.2"}}}]
+    graph = run(dev_config() | {"systems": systems}, tmp_path)
+    (image,) = graph.of_type(":RemoteImage")
+    assert image.inputs["name"] == "registry.example.org/team/api:1.4.2"
+    expected = "sha256:of-registry.example.org/team/api:1.4.2"
+    assert {graph.named(f"ai-review-engine-api-{index}").inputs["image"] for index in range(2)} == {expected}
+    assert graph.named("ai-review-engine-web-0").inputs["image"] == "sha256:app"
+
+
+def test_credentials_of_the_data_engines_reach_api_and_workers_only_and_as_secrets(tmp_path: Path) -> None:
+    graph = run(dev_config(), tmp_path)
+    for service in ("api", "jobs-worker", "jobs-beat"):
+        envs = graph.named(f"ai-review-engine-{service}-0").inputs["envs"]
+        assert any(str(env).startswith(f"{SECRET}DATABASE_URL=postgresql://ai_review:") for env in envs), service
+    for service in ("web", "dashboard"):
+        envs = graph.named(f"ai-review-engine-{service}-0").inputs["envs"]
+        assert not any("DATABASE_URL" in str(env) or "CELERY" in str(env) for env in envs), service
