@@ -4,11 +4,13 @@ PYTHON ?= python3
 PY     := .venv/bin/python
 READY  := $(PYTHON) -m toolchain.bootstrap
 ARGS   ?=
+# Suites that need neither an engine nor the CLI.
+FAST   := tests/unit tests/config tests/policies tests/report tests/conformance
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down refresh test check format images schema conformance env pr-report bench clean
+.PHONY: help up preview down refresh backup restore test check lint format images schema conformance env pr-report diagram clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,19 +31,32 @@ refresh: ## bring the state up to what really is there
 	@$(READY) --stack $(STACK)
 	@$(PY) -m toolchain.deploy refresh --stack $(STACK) $(ARGS)
 
-test: check ## all tests, on a real Docker Engine where there is one
+test: ## format, lint, types and all tests, on a real Docker Engine where there is one
 	@$(READY) --tests
-	@$(PY) -m toolchain.testing $(ARGS)
+	@$(MAKE) --no-print-directory lint
+	@eval "$$($(PYTHON) -m toolchain.environment)" && pytest $(ARGS)
 
-check: ## format, lint, types, unit tests: no engine needed
+check: ## format, lint, types, and the tests that need no engine
 	@$(READY) --tests --only-venv
-	@.venv/bin/ruff format --check --quiet . || { echo "→ make format"; exit 1; }
+	@$(MAKE) --no-print-directory lint
+	@.venv/bin/pytest --quiet $(FAST)
+
+lint:
+	@.venv/bin/ruff format --check --quiet . || { echo "not formatted (see above): make format"; exit 1; }
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
 
 format: ## format and sort imports
 	@$(READY) --tests --only-venv
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
+
+backup: ## archive the databases of STACK in its volume for backups
+	@$(READY) --only-venv
+	@$(PY) -m toolchain.backup create --stack $(STACK)
+
+restore: ## restore a database of STACK from FROM, an archive of `make backup` (none given: lists them)
+	@$(READY) --only-venv
+	@$(PY) -m toolchain.backup restore --stack $(STACK) --from '$(FROM)'
 
 images: ## pull or build every container image, and list them
 	@$(READY) --stack dev
@@ -55,16 +70,16 @@ conformance: ## which documented facts are shown, per system and stack
 	@$(READY) --tests
 	@$(PY) -m tests.conformance
 
-env: ## exports that make `pulumi` work by hand: eval "$$(make env)"
+env: ## exports that make `pulumi` work by hand: eval "$(make --silent env)"
 	@$(PYTHON) -m toolchain.environment
 
 pr-report: ## plan and verdict of every stack as Markdown, in pr-report.md
 	@$(READY) --tests
-	@$(PY) -m toolchain.pr_report
+	@$(PY) -m report --output pr-report.md
 
-bench: ## measure cold and warm times
-	@$(READY) --tests
-	@$(PY) -m benchmarks
+diagram: ## draw docs/architecture.svg from the dev stack's own plan
+	@$(READY) --stack dev
+	@$(PY) -m report.diagram
 
 clean: ## remove tools and caches; state and passphrase stay
 	@rm -rf .venv .toolchain .mypy_cache .pytest_cache .ruff_cache .hypothesis

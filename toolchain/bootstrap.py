@@ -116,6 +116,7 @@ def bootstrap(stack: str, *, tests: bool) -> Path:
         images()
     stack_filter.configure()
     state.ensure(cli, stack)
+    stack_filter.settle(stack)
     return cli
 
 

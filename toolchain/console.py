@@ -24,8 +24,11 @@ def say(message: str) -> None:
 
 
 @contextlib.contextmanager
-def step(title: str) -> Iterator[None]:
-    """Announce a long step, show that it lives, and close it with its elapsed time."""
+def step(title: str, *, optional: bool = False) -> Iterator[None]:
+    """Announce a long step, show that it lives, and close it with its elapsed time.
+
+    The failure of an optional step is no error: the caller has another way.
+    """
     start = time.monotonic()
     print(f"→ {title} …", file=sys.stderr, flush=True)
     done = threading.Event()
@@ -38,7 +41,8 @@ def step(title: str) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        print(f"✗ {title} ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)
+        end = f"· {title}: no" if optional else f"✗ {title}"
+        print(f"{end} ({time.monotonic() - start:.1f} s)", file=sys.stderr, flush=True)
         raise
     finally:
         done.set()

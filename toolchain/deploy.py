@@ -17,6 +17,7 @@ from toolchain.console import ToolchainError
 from toolchain.environment import full
 from toolchain.paths import CLI_LINK, ROOT, TOOLS
 from toolchain.recover import recover
+from toolchain.stack_filter import settle
 
 PACK = ("--policy-pack", "policies")
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -48,6 +49,7 @@ def deploy(action: str, stack: str, extra: list[str]) -> int:
     status = subprocess.run(
         command, cwd=ROOT, env=full(), check=False, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     ).returncode
+    settle(stack)
     if status == 0 and action == "up":
         print(closing(outputs(cli, stack), TOOLS / f"ca-{stack}.pem"))
     return status

@@ -73,7 +73,7 @@ def _official(cli: Path, pins: dict[str, str]) -> list[str]:
             missing.append(name)
             continue
         try:
-            with step(f"pulumi plugin install resource {name} {version}"):
+            with step(f"pulumi plugin install resource {name} {version}", optional=True):
                 run(
                     [cli, "plugin", "install", "resource", name, version, "--reinstall"],
                     log=LOGS / f"plugin-{name}.log",

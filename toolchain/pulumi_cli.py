@@ -134,7 +134,7 @@ def _download(target: Path) -> bool:
         return False
     base = f"{RELEASES}/v{VERSION}"
     try:
-        with step(f"download pulumi {VERSION}"):
+        with step(f"download pulumi {VERSION}", optional=True):
             wanted = checksum(_fetch(f"{base}/pulumi-{VERSION}-checksums.txt").decode(), name)
             content = _fetch(f"{base}/{name}")
     except (urllib.error.URLError, OSError) as error:

@@ -142,13 +142,13 @@ def remove_strays(client: DockerClient, stack: str, ids: frozenset[str], *, born
 
     Volumes that are labelled as kept on purpose stay.
     """
-    query = {"label": f"{STACK_LABEL}={stack}"}
+    query: dict[str, str | list[str] | bool] = {"label": f"{STACK_LABEL}={stack}"}
     removed: list[str] = []
     for container in client.containers.list(all=True, filters=query):
         if container.id not in ids and _made(container.attrs["Created"]) >= born:
             removed.append(f"container {container.name}")
             container.remove(force=True, v=True)
-    for network in client.networks.list(filters=query):
+    for network in client.networks.list(filters={**query}):
         if network.id not in ids and _made(network.attrs["Created"]) >= born:
             network.reload()
             for member in network.attrs.get("Containers") or {}:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 from toolchain.paths import ROOT
 
@@ -27,6 +28,19 @@ def configure() -> None:
     inside = subprocess.run(["git", "rev-parse", "--git-dir"], cwd=ROOT, capture_output=True, check=False)
     if inside.returncode == 0:
         subprocess.run(["git", "config", "--local", "filter.stack-salt.clean", CLEAN], cwd=ROOT, check=True)
+
+
+def settle(stack: str, root: Path = ROOT) -> None:
+    """Tell git's index the size of a stack file that differs from it by the salt alone.
+
+    Git calls a file modified by its size before it asks a filter. Edits of the user's own are not staged.
+    """
+    name = f"Pulumi.{stack}.yaml"
+    tracked = subprocess.run(["git", "ls-files", "--error-unmatch", name], cwd=root, capture_output=True, check=False)
+    if tracked.returncode != 0:
+        return
+    if subprocess.run(["git", "diff", "--quiet", "--", name], cwd=root, check=False).returncode == 0:
+        subprocess.run(["git", "update-index", "--", name], cwd=root, check=False)
 
 
 if __name__ == "__main__":

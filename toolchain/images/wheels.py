@@ -36,20 +36,8 @@ def download(requirements: Path, machine: str) -> list[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         targets = [word for name in platforms(machine) for word in ("--platform", name)]
-        run(
-            [
-                *(sys.executable, "-m", "pip", "download", "--only-binary=:all:", "--dest", partial),
-                *(
-                    "--python-version",
-                    PYTHON_VERSION,
-                    "--implementation",
-                    "cp",
-                    *targets,
-                    "--requirement",
-                    requirements,
-                ),
-            ],
-            log=LOGS / f"wheels-{key}.log",
-        )
+        command: list[str | Path] = [sys.executable, "-m", "pip", "download", "--only-binary=:all:", "--dest", partial]
+        command += ["--python-version", PYTHON_VERSION, "--implementation", "cp", *targets]
+        run([*command, "--requirement", requirements], log=LOGS / f"wheels-{key}.log")
         partial.rename(folder)
     return sorted(folder.glob("*.whl"))

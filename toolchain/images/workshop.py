@@ -93,9 +93,9 @@ class Workshop:
         reference = image.reference
         if reference is None or not self._served(reference):
             return None
-        with step(f"pull {reference}"):
+        with step(f"pull {reference}", optional=True):
             try:
-                self._client.api.pull(*reference.rsplit(":", 1) if image.digest is None else [reference])
+                self._client.api.pull(reference)
             except (DockerException, RequestException) as error:
                 say(f"{reference} cannot be pulled: {_brief(error)}")
                 return None

@@ -8,6 +8,7 @@ volume of a container whose root is read-only.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterable
@@ -175,7 +176,8 @@ class Container(EngineResource):
                 api.put_archive(identity, folder, packed)
             logs = self.launch(identity, inputs, timeout)
         except BaseException:
-            api.remove_container(identity, v=True, force=True)
+            with contextlib.suppress(APIError):
+                api.remove_container(identity, v=True, force=True)
             raise
         return identity, {**self.state(self.inspect(identity), inputs), **logs}
 
@@ -196,7 +198,9 @@ class Container(EngineResource):
             self.await_health(identity, inputs)
         deadline = time.monotonic() + timeout
         while inputs["attach"] and self.inspect(identity)["State"]["Running"]:
-            self.pause(deadline, f"container {inputs['name']} still runs after {timeout:.0f} s")
+            if time.monotonic() > deadline:
+                raise ProviderError(f"container {inputs['name']} still runs after {timeout:.0f} s; it was removed")
+            self.pause()
         return {"containerLogs": self.logs(identity, inputs, "all")} if inputs["attach"] and inputs["logs"] else {}
 
     def await_health(self, identity: str, inputs: Values) -> None:
@@ -210,26 +214,26 @@ class Container(EngineResource):
             if health["Status"] == "healthy":
                 return
             ended = not state["Running"] and not state["Restarting"]
-            problem = f"exited with code {state['ExitCode']}" if ended else f"is {health['Status']}"
-            checks = [entry["Output"].strip() for entry in health["Log"] or []] or ["none has run"]
-            message = (
-                f"container {inputs['name']} {problem} ({inputs['waitTimeout']} s allowed to become healthy); "
-                f"it was removed.\nLast health check: {docker_files.hide(checks[-1], inputs)}\n"
-                f"Last log lines:\n{self.logs(identity, inputs, LOG_LINES)}"
-            )
-            self.pause(0 if ended or health["Status"] == "unhealthy" else deadline, message)
+            if ended or health["Status"] == "unhealthy" or time.monotonic() > deadline:
+                break
+            self.pause()
+        problem = f"exited with code {state['ExitCode']}" if ended else f"is {health['Status']}"
+        checks = [entry["Output"].strip() for entry in health["Log"] or []] or ["none has run"]
+        raise ProviderError(
+            f"container {inputs['name']} {problem} ({inputs['waitTimeout']} s allowed to become healthy); "
+            f"it was removed.\nLast health check: {docker_files.hide(checks[-1], inputs)}\n"
+            f"Last log lines:\n{self.logs(identity, inputs, LOG_LINES)}"
+        )
 
-    def pause(self, deadline: float, message: str) -> None:
-        """Wait a little; raise ProviderError when the deadline has passed or the engine has cancelled."""
-        if time.monotonic() > deadline:
-            raise ProviderError(message)
+    def pause(self) -> None:
+        """Wait a little. Raises ProviderError when the engine has cancelled."""
         if self.engine.cancelled.wait(POLL_SECONDS):
             raise ProviderError("cancelled")
 
     def inspect(self, identity: str) -> Values:
         return dict(self.engine.api.inspect_container(identity))
 
-    def logs(self, identity: str, inputs: Values, tail: int | str) -> str:
+    def logs(self, identity: str, inputs: Values, tail: Any) -> str:
         """The last lines of both streams, with the container's credentials blotted out."""
         return docker_files.hide(self.engine.api.logs(identity, tail=tail).decode(errors="replace"), inputs)
 

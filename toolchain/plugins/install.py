@@ -1,8 +1,9 @@
 """Installs the stand-ins: `python -m toolchain.plugins.install --pulumi CLI --python VENV_PYTHON [--only docker,…]`.
 
 The language host goes beside the CLI binary, the resource providers into PULUMI_HOME, in the versions of the SDK
-packages that the virtual environment has. Running it again changes nothing. A provider that is installed already and is
-not a stand-in (an official one) is left alone.
+packages that the virtual environment has. Running it again changes nothing. What is there already and is not a
+stand-in (an official plugin) is left alone. The CLI looks for its language host beside its real file: name a copy or a
+hard link of it, not a symbolic one.
 """
 
 from __future__ import annotations
@@ -18,13 +19,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 PROVIDERS = ("docker", "random")
 LANGUAGE_HOST = "pulumi-language-python"
+MARK = "#!/bin/sh\n# Stand-in"
 NOTICE = "Pulumi plugin registry not reachable: using the project's stand-ins for"
 
 
 def launcher(python: str, module: str) -> str:
     """A script that runs a stand-in's main with the given Python, whatever the current folder and PYTHONPATH are."""
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from toolchain.plugins.{module} import main; main()"
-    return f'#!/bin/sh\n# Stand-in of {ROOT}\nexec {shlex.quote(python)} -P -c {shlex.quote(code)} "$@"\n'
+    return f'{MARK} of {ROOT}\nexec {shlex.quote(python)} -P -c {shlex.quote(code)} "$@"\n'
+
+
+def is_official(file: Path) -> bool:
+    """Whether there is a plugin that is not a stand-in."""
+    return file.is_file() and not file.read_bytes().startswith(MARK.encode())
 
 
 def write_launcher(file: Path, content: str) -> bool:
@@ -56,10 +63,8 @@ def install_provider(pulumi: str, python: str, name: str, version: str) -> bool:
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     installed = home / "plugins" / f"resource-{name}-v{version}" / f"pulumi-resource-{name}"
     content = launcher(python, f"{name}_provider")
-    if installed.is_file():
-        present = installed.read_bytes()
-        if present == content.encode() or not present.startswith(b"#!/bin/sh\n# Stand-in"):
-            return False
+    if is_official(installed) or (installed.is_file() and installed.read_text(encoding="utf-8") == content):
+        return False
     with tempfile.TemporaryDirectory() as folder:
         write_launcher(Path(folder, installed.name), content)
         command = [pulumi, "plugin", "install", "resource", name, version, "--file", folder, "--reinstall"]
@@ -72,11 +77,14 @@ def install_provider(pulumi: str, python: str, name: str, version: str) -> bool:
 def install(pulumi: str, python: str, names: list[str]) -> str:
     """Install the language host and the named providers. Returns the line that tells the user."""
     versions = sdk_versions(python, names)
-    write_launcher(Path(pulumi).with_name(LANGUAGE_HOST), launcher(python, "language_host"))
+    listed = [f"{name} {version}" for name, version in versions.items()]
+    host = Path(pulumi).with_name(LANGUAGE_HOST)
+    if not is_official(host):
+        write_launcher(host, launcher(python, "language_host"))
+        listed.insert(0, "the Python language host")
     for name, version in versions.items():
         install_provider(pulumi, python, name, version)
-    listed = ", ".join(["the Python language host", *(f"{name} {version}" for name, version in versions.items())])
-    return f"{NOTICE} {listed}."
+    return f"{NOTICE} {', '.join(listed)}."
 
 
 def main() -> None:
@@ -91,7 +99,7 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no stand-in for {', '.join(sorted(unknown))}; there are: {', '.join(PROVIDERS)}")
     # Absolute, but not resolved: the interpreter of a virtual environment is a link that must stay one.
-    print(install(os.path.abspath(args.pulumi), os.path.abspath(args.python), names))
+    print(install(str(Path(args.pulumi).absolute()), str(Path(args.python).absolute()), names))
 
 
 if __name__ == "__main__":

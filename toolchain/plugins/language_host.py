@@ -26,6 +26,7 @@ from pulumi.runtime.proto import language_pb2_grpc, plugin_pb2
 
 BAIL = 32
 """Exit code of a program that has already reported its error to the engine."""
+PIPED: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 GRPC_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
 PROGRAM_RUNNER = Path(__file__).with_name("program.py")
 
@@ -118,13 +119,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         python = answer(context, interpreter, request.info)
         requirements = Path(request.info.program_directory, "requirements.txt")
         if requirements.is_file():
-            yield from self.stream(
-                [python, "-m", "pip", "install", "-r", str(requirements)],
-                context,
-                lambda **fields: lang.InstallDependenciesResponse(
-                    **{key: value for key, value in fields.items() if key != "exitcode"}
-                ),
-            )
+            pip = self.start([python, "-m", "pip", "install", "-r", str(requirements)], context, **PIPED)
+            for name, chunk in output(pip):
+                yield lang.InstallDependenciesResponse(**{name: chunk})
+            if pip.wait():
+                context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"pip could not install {requirements}")
 
     def Run(self, request: lang.RunRequest, context: grpc.ServicerContext) -> lang.RunResponse:
         try:
@@ -155,27 +154,30 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         python = answer(context, interpreter, request.info)
         command = [python, "-u", "-m", "pulumi.policy", *request.args, request.info.program_directory]
         environment = {**os.environ, **dict(entry.split("=", 1) for entry in request.env)}
-        yield from self.stream(command, context, lang.RunPluginResponse, cwd=request.pwd or None, env=environment)
+        pack = self.start(command, context, cwd=request.pwd or None, env=environment, **PIPED)
+        for name, chunk in output(pack):
+            yield lang.RunPluginResponse(stdout=chunk) if name == "stdout" else lang.RunPluginResponse(stderr=chunk)
+        yield lang.RunPluginResponse(exitcode=pack.wait())
 
-    def stream(self, command: Sequence[str], context: Any, message: Any, **kwargs: Any) -> Iterator[Any]:
-        """Run a command and yield its output, then its exit code, as the given message."""
-        child = self.start(command, context, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **kwargs)
-        chunks: queue.Queue[tuple[str, bytes]] = queue.Queue()
 
-        def pump(name: str, pipe: Any) -> None:
-            while chunk := os.read(pipe.fileno(), 65536):
-                chunks.put((name, chunk))
-            chunks.put((name, b""))
+def output(child: subprocess.Popen[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield (stream's name, chunk) as the child writes, until both of its streams end."""
+    chunks: queue.Queue[tuple[str, bytes]] = queue.Queue()
 
-        for name, pipe in (("stdout", child.stdout), ("stderr", child.stderr)):
-            threading.Thread(target=pump, args=(name, pipe), daemon=True).start()
-        open_pipes = 2
-        while open_pipes:
-            name, chunk = chunks.get()
-            open_pipes -= not chunk
-            if chunk:
-                yield message(**{name: chunk})
-        yield message(exitcode=child.wait())
+    def pump(name: str, pipe: Any) -> None:
+        while chunk := os.read(pipe.fileno(), 65536):
+            chunks.put((name, chunk))
+        chunks.put((name, b""))
+
+    for name, pipe in (("stdout", child.stdout), ("stderr", child.stderr)):
+        threading.Thread(target=pump, args=(name, pipe), daemon=True).start()
+    streams = 2
+    while streams:
+        name, chunk = chunks.get()
+        if chunk:
+            yield name, chunk
+        else:
+            streams -= 1
 
 
 def answer(context: grpc.ServicerContext, function: Any, *args: Any) -> Any:

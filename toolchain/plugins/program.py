@@ -15,6 +15,7 @@ import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pulumi
@@ -61,10 +62,9 @@ def report(error: BaseException, directory: Path) -> None:
     Silent when the engine has gone: it is ending the program itself then, and has told the user why.
     """
     if isinstance(error, grpc.RpcError):
-        call = error if isinstance(error, grpc.Call) else None
-        if call is not None and call.code() == grpc.StatusCode.UNAVAILABLE:
-            return
-        log.error(f"RPC error: {call.details() if call is not None else error}")
+        call: Any = error  # what the client raises is an RpcError and a Call, which the types do not say
+        if call.code() != grpc.StatusCode.UNAVAILABLE:
+            log.error(f"RPC error: {call.details()}")
     elif isinstance(error, pulumi.RunError):
         if ENGINE_GONE not in str(error):
             log.error(str(error))

@@ -1,0 +1,303 @@
+"""A Docker engine, a tiny image and the Pulumi CLI for the tests of the stand-ins. Everything made here is removed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import textwrap
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import docker
+import pytest
+from docker.errors import DockerException, ImageNotFound
+from pulumi.runtime.proto import provider_pb2 as rpc
+
+from toolchain.plugins import install, schema
+from toolchain.plugins.docker_provider import DockerProvider
+from toolchain.plugins.provider import Provider, to_struct
+from toolchain.plugins.random_provider import RandomProvider
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "ai-platform-plugins-test/busybox:pytest"
+MARK = f"plugins-test-{uuid.uuid4().hex[:8]}"
+"""Label of everything that this run makes on the Docker host."""
+COMMAND_SECONDS = 120
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip, or fail where everything must be there (CI=true)."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    """The Docker engine; what the tests leave on it is removed at the end."""
+    try:
+        client = docker.from_env()
+        client.ping()
+    except DockerException as error:
+        missing(f"no Docker engine answers: {error}")
+    yield client
+    remove_marked(client)
+
+
+def remove_marked(client: docker.DockerClient) -> None:
+    """Remove the containers, networks and volumes that carry this run's label."""
+    marked: dict[str, str | list[str] | bool] = {"label": MARK}
+    for container in client.containers.list(all=True, filters=marked):
+        container.remove(force=True, v=True)
+    for network in client.networks.list(filters=marked):
+        network.remove()
+    for volume in client.volumes.list(filters=marked):
+        volume.remove(force=True)
+
+
+def busybox(folder: Path) -> bytes:
+    """A statically linked busybox: the host's, else the one of Debian's package busybox-static."""
+    host = shutil.which("busybox")
+    if host and b"ld-linux" not in Path(host).read_bytes():
+        return Path(host).read_bytes()
+    try:
+        subprocess.run(["apt-get", "download", "busybox-static"], cwd=folder, check=True, capture_output=True)
+        package = next(folder.glob("busybox-static*.deb"))
+        subprocess.run(["dpkg-deb", "-x", package, folder / "busybox"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        missing(f"no static busybox for the test image: {error}")
+    return (folder / "busybox" / "bin" / "busybox").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def image(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A 2 MB image with a shell, made without a registry, or the one that PLUGINS_TEST_IMAGE names."""
+    if os.environ.get("PLUGINS_TEST_IMAGE"):
+        yield os.environ["PLUGINS_TEST_IMAGE"]
+        return
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        program = busybox(tmp_path_factory.mktemp("busybox"))
+        add(tar, "bin/busybox", program, 0o755)
+        for applet in "sh", "sleep", "cat", "echo", "ls", "touch", "true", "false", "test", "nslookup":
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        add(tar, "etc/passwd", b"root:x:0:0::/:/bin/sh\n", 0o644)
+    repository, _, tag = IMAGE.partition(":")
+    changes = ["ENV PATH=/bin", 'CMD ["sleep", "600"]']
+    engine.api.import_image_from_data(packed.getvalue(), repository=repository, tag=tag, changes=changes)
+    yield IMAGE
+    with contextlib.suppress(ImageNotFound):
+        engine.images.remove(IMAGE, force=True)
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes, mode: int) -> None:
+    """Put a file into a tar."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content), mode
+    tar.addfile(entry, io.BytesIO(content))
+
+
+@pytest.fixture(scope="session")
+def marks() -> list[dict[str, str]]:
+    """The `labels` input that lets this run find what it made."""
+    return [{"label": MARK, "value": "yes"}]
+
+
+@pytest.fixture(scope="session")
+def toolbox(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The environment for a Pulumi CLI that has the stand-ins and nothing else: home, state and PATH of its own."""
+    found = os.environ.get("PULUMI") or shutil.which("pulumi") or str(ROOT / ".toolchain" / "bin" / "pulumi")
+    if not Path(found).is_file():
+        missing("no pulumi CLI: set PULUMI, or put it on PATH or into .toolchain/bin")
+    folder = tmp_path_factory.mktemp("toolbox")
+    pulumi = folder / "bin" / "pulumi"
+    pulumi.parent.mkdir()
+    try:
+        os.link(Path(found).resolve(), pulumi)
+    except OSError:
+        shutil.copy2(found, pulumi)
+    (folder / "state").mkdir()
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("PULUMI_", "COVERAGE", "PYTHON"))},
+        "PATH": f"{pulumi.parent}:/usr/local/bin:/usr/bin:/bin",
+        "PULUMI_HOME": str(folder / "home"),
+        "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": "test",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PULUMI_HOME", environment["PULUMI_HOME"])
+        install.install(str(pulumi), sys.executable, ["docker", "random"])
+    return environment
+
+
+class Refused(Exception):
+    """A gRPC error that a provider answered with."""
+
+
+class Context:
+    """The part of a gRPC context that a provider uses."""
+
+    def abort(self, _code: Any, message: str) -> NoReturn:
+        raise Refused(message)
+
+
+class Caller:
+    """Calls one resource type of a provider as the engine would, without a process in between."""
+
+    def __init__(self, provider: Provider, token: str) -> None:
+        self.provider = provider
+        self.urn = f"urn:pulumi:test::project::{token}::{MARK}"
+
+    def ask(self, method: str, request: Any) -> Any:
+        return getattr(self.provider, method)(request, Context())
+
+    def check(self, inputs: dict[str, Any], old: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+        """The checked inputs; Refused when there are failures."""
+        request = rpc.CheckRequest(urn=self.urn, news=to_struct(inputs), olds=to_struct(old or {}), **options)
+        answer = self.ask("Check", request)
+        if answer.failures:
+            raise Refused([failure.reason for failure in answer.failures])
+        return schema.plain(answer.inputs)
+
+    def diff(self, old: dict[str, Any], new: dict[str, Any]) -> Any:
+        return self.ask("Diff", rpc.DiffRequest(urn=self.urn, old_inputs=to_struct(old), news=to_struct(new)))
+
+    def create(self, inputs: dict[str, Any], **options: Any) -> tuple[str, dict[str, Any]]:
+        """Create from inputs that were checked. Returns id and state."""
+        request = rpc.CreateRequest(urn=self.urn, properties=to_struct(inputs), **options)
+        answer = self.ask("Create", request)
+        return answer.id, schema.plain(answer.properties)
+
+    def read(self, identity: str, inputs: dict[str, Any], state: dict[str, Any]) -> Any:
+        """The answer of a refresh: its id is empty when the resource is gone."""
+        request = rpc.ReadRequest(
+            id=identity, urn=self.urn, inputs=to_struct(inputs), properties=to_struct(state or {"x": 1})
+        )
+        return self.ask("Read", request)
+
+    def update(
+        self, identity: str, old: dict[str, Any], new: dict[str, Any], state: dict[str, Any], **options: Any
+    ) -> dict[str, Any]:
+        request = rpc.UpdateRequest(id=identity, urn=self.urn, olds=to_struct(state), **options)
+        request.old_inputs.CopyFrom(to_struct(old))
+        request.news.CopyFrom(to_struct(new))
+        return schema.plain(self.ask("Update", request).properties)
+
+    def delete(self, identity: str, state: dict[str, Any]) -> None:
+        self.ask("Delete", rpc.DeleteRequest(id=identity, urn=self.urn, properties=to_struct(state)))
+
+
+@pytest.fixture
+def call() -> Callable[[str], Caller]:
+    """Make a caller for a resource type, with a provider of its own."""
+
+    def make(token: str) -> Caller:
+        provider: Provider = DockerProvider("5.2.0") if token.startswith("docker:") else RandomProvider("4.21.4")
+        return Caller(provider, token)
+
+    return make
+
+
+@pytest.fixture
+def refused() -> type[Refused]:
+    """The exception with which a caller reports a provider's error."""
+    return Refused
+
+
+class Stack:
+    """One throw-away project with one stack."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], image: str) -> None:
+        self.folder = folder
+        self.name = f"{MARK}-{uuid.uuid4().hex[:4]}"
+        """Name of the project, and label of everything that the stack makes."""
+        self.environment = {**environment, "MARK": MARK, "PROJECT": self.name, "IMAGE": image}
+        (folder / "Pulumi.yaml").write_text(f"name: {self.name}\nruntime: python\n", encoding="utf-8")
+
+    def write(self, program: str) -> Stack:
+        """Replace the program. `labels`, `image` and the usual imports are there already."""
+        preamble = """\
+            import os
+            import pulumi
+            import pulumi_docker as docker
+            import pulumi_random as random
+            image = os.environ["IMAGE"]
+            labels = [{"label": os.environ[name], "value": "yes"} for name in ("MARK", "PROJECT")]
+        """
+        source = textwrap.dedent(preamble) + textwrap.dedent(program)
+        (self.folder / "__main__.py").write_text(source, encoding="utf-8")
+        return self
+
+    def command(self, *args: str) -> list[str]:
+        selected = [] if args[0] == "install" else ["--stack", "test"]
+        return ["pulumi", *args, "--non-interactive", "--color=never", *selected]
+
+    def run(self, *args: str, ok: bool = True, **environment: str) -> str:
+        """Run a CLI command and return its output; assert that it succeeds, or that it does not."""
+        done = subprocess.run(
+            self.command(*args),
+            cwd=self.folder,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+        output = done.stdout + done.stderr
+        assert (done.returncode == 0) == ok, output
+        assert "prematurely" not in output, output
+        return output
+
+    def up(self, *args: str, ok: bool = True, **environment: str) -> str:
+        return self.run("up", "--yes", "--skip-preview", *args, ok=ok, **environment)
+
+    def steps(self, *args: str) -> dict[str, str]:
+        """Operation of every resource in a preview, by logical name; unchanged ones are left out."""
+        plan = json.loads(self.run("preview", "--json", *args))
+        operations = {step["urn"].rpartition("::")[2]: step["op"] for step in plan["steps"]}
+        return {name: operation for name, operation in operations.items() if operation != "same"}
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """The state's resources by logical name."""
+        exported = json.loads(self.run("stack", "export"))["deployment"].get("resources", [])
+        return {entry["urn"].rpartition("::")[2]: entry for entry in exported}
+
+    def output(self, name: str) -> Any:
+        """The value of a stack output, secret or not."""
+        return json.loads(self.run("stack", "output", "--json", "--show-secrets"))[name]
+
+
+@pytest.fixture
+def stack(toolbox: dict[str, str], image: str, tmp_path: Path) -> Iterator[Stack]:
+    """A fresh stack, destroyed afterwards whatever the test left."""
+    made = Stack(tmp_path, toolbox, image)
+    made.write("")
+    subprocess.run(["pulumi", "stack", "init", "test"], cwd=tmp_path, env=toolbox, check=True, capture_output=True)
+    yield made
+    made.run("destroy", "--yes", "--skip-preview")
+    made.run("stack", "rm", "--yes")
+
+
+@pytest.fixture
+def eventually() -> Callable[[Callable[[], bool]], None]:
+    """Assert that a condition becomes true within ten seconds."""
+
+    def wait(condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not become true"
+            time.sleep(0.1)
+
+    return wait
