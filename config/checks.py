@@ -121,18 +121,18 @@ def _secrets(draft: Draft, catalogue: Mapping[str, SystemFacts]) -> Iterator[Fin
     if "secrets" not in draft.known:
         return
     secrets = draft.stack.secrets
-    addresses = [registry.address for registry in draft.stack.registries]
-    for address in secrets.registries if draft.is_whole("registries") or not addresses else ():
-        if address not in addresses and "registries" in draft.known:
-            yield Finding(
-                ("secrets", "registries", address),
-                "is not the address of one of `registries`",
-                suggestion(address, addresses),
-            )
-    names = [system.name for system in draft.stack.systems]
+    if draft.is_whole("registries"):
+        addresses = {registry.address for registry in draft.stack.registries}
+        for address in secrets.registries:
+            if address not in addresses:
+                problem = "is not the address of one of `registries`"
+                yield Finding(("secrets", "registries", address), problem, "Add the registry there, or remove the key.")
+    names = {system.name for system in draft.stack.systems}
     for name, variables in secrets.systems.items():
         if draft.is_whole("systems") and name not in names:
-            yield Finding(("secrets", "systems", name), "is not one of the stack's systems", suggestion(name, names))
+            # Only names of the catalogue are proposed: any other text may be a secret in a wrong place.
+            fix = suggestion(name, sorted(names & catalogue.keys()))
+            yield Finding(("secrets", "systems", name), "is not one of the stack's systems", fix)
         reserved = catalogue[name].reserved_env if name in catalogue else frozenset()
         for variable in variables:
             if variable in reserved:

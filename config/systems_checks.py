@@ -31,7 +31,6 @@ def check_systems(draft: Draft, around: Surroundings) -> Iterator[Finding]:
                 (*path, "host"),
                 f"is the host name of `systems[{hosts[host]}]` too",
                 "Give each system its own.",
-                near=path if system.host is None else None,
             )
         elif host is not None:
             hosts[host] = int(path[1])
@@ -88,7 +87,6 @@ def _profile(case: _Case) -> Iterator[Finding]:
             (*case.path, "source"),
             "is missing: inner-loop mounts your code",
             "Add the path of the checkout.",
-            near=case.path,
         )
     elif "platform" in known and _is_local(stack) and not _is_folder(case.around.root / system.source):
         yield Finding(
@@ -173,7 +171,7 @@ def _production(case: _Case, path: Path, facts: SystemFacts) -> Iterator[Finding
         at = (*path, name, "image")
         if service is None or service.image is None:
             problem = "is missing: the example application does not run in production"
-            yield Finding(at, problem, "Name the service's image, with its digest.", near=(*path, name))
+            yield Finding(at, problem, "Name the service's image, with its digest.")
         elif not is_pinned(service.image):
             problem = "names an image by its tag, which is not enough in production"
             yield Finding(at, problem, "Add the digest: `name:1.4.2@sha256:…`.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -54,6 +54,8 @@ class Draft:
     """Top-level keys whose values are the stack file's own, or its defaults."""
     origin: Mapping[Path, tuple[int, ...]]
     """For each list, the index in the stack file of each element that stayed."""
+    torn: frozenset[str]
+    """Top-level lists that lost elements."""
 
     def place(self, path: Path) -> Path:
         """A path of the draft as the stack file counts it."""
@@ -61,8 +63,7 @@ class Draft:
 
     def is_whole(self, key: str) -> bool:
         """No element of the list under this top-level key had to be taken out."""
-        kept = self.origin.get((key,), ())
-        return key in self.known and kept == tuple(range(len(kept)))
+        return key in self.known and key not in self.torn
 
 
 def examine(raw: Mapping[str, Any]) -> tuple[Draft, list[Finding]]:
@@ -89,11 +90,14 @@ def examine(raw: Mapping[str, Any]) -> tuple[Draft, list[Finding]]:
                 broken.add(_culprit(entry["type"], place.path, before))
         else:
             break
+    for path in _nulls(data, ()):  # What the model takes for a key that is left out.
+        add(findings, Finding(_place(path, origin), "has no value", "Give it one, or remove the key."))
     for key in sorted(_PLACEHOLDERS.keys() - raw.keys()):
         add(findings, _finding("missing", locate((key,)), raw, {}))
     lost = {str(path[0]) for path in broken if len(path) == 1 or path[0] not in _LISTS} | absent
     aliases = {info.alias or name for name, info in StackFile.model_fields.items()}
-    return Draft(stack, frozenset(aliases - lost), origin), findings
+    torn = {str(path[0]) for path in broken if len(path) == 2 and isinstance(path[1], int)}  # noqa: PLR2004 - key, index
+    return Draft(stack, frozenset(aliases - lost), origin, frozenset(torn)), findings
 
 
 def _place(path: Path, origin: Mapping[Path, tuple[int, ...]]) -> Path:
@@ -125,6 +129,14 @@ def _prune(value: Any, path: Path, broken: set[Path], origin: dict[Path, tuple[i
         return [_prune(value[index], (*path, index), broken, origin) for index in kept]
     # Half a surrogate pair is no text in JSON.
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
+
+
+def _nulls(value: Any, path: Path) -> Iterator[Path]:
+    if value is None:
+        yield path
+    elif isinstance(value, dict | list):
+        for step, child in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _nulls(child, (*path, step))
 
 
 def _too_deep(value: Any) -> bool:
