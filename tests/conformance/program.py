@@ -1,0 +1,48 @@
+"""Records what the program registers for a stack file of this repository, on a machine that has every image."""
+
+from __future__ import annotations
+
+import tempfile
+from contextvars import copy_context
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from tests.conformance.graphs import normalised
+from tests.conformance.model import INNER_LOOP, PLACES
+from tests.support import programs
+from tests.support.recording import SECRET_SIGNATURE, SIGNATURE, Graph
+
+GENERATED: Final = (
+    "ai-review-engine-data-postgres-password",
+    "ai-review-engine-data-redis-password",
+    "ai-review-engine-observability-grafana-password",
+    "foundation-edge-tls-seed",
+)
+"""Random passwords: an engine marks their results as secret, the recorder answers with plain text unless told so."""
+
+
+@cache
+def graph_of(place: str, profile: str) -> Graph:
+    """The graph for the stack of a place (`D`), with every system in a profile. Raises what the program raises."""
+    if place != "D":
+        raise LookupError(f"no graph is recorded for {PLACES[place]}")
+    config = programs.dev_config()
+    # The values are encrypted, and no row looks at them.
+    config.pop("secrets", None)
+    if profile == INNER_LOOP:
+        config["systems"] = [_inner_loop(system) for system in config["systems"]]
+    with tempfile.TemporaryDirectory() as folder:
+        # Pulumi keeps its settings in context variables: in a copy of the context, they do not outlast the recording.
+        recorded: Graph = copy_context().run(
+            programs.run, config, Path(folder), stack=PLACES[place], grafana=True, override=_secret_results()
+        )
+    return normalised(recorded)
+
+
+def _secret_results() -> dict[str, dict[str, Any]]:
+    return {name: {"result": {SIGNATURE: SECRET_SIGNATURE, "value": f"generated-{name}"}} for name in GENERATED}
+
+
+def _inner_loop(system: dict[str, Any]) -> dict[str, Any]:
+    return {"name": system["name"], "profile": INNER_LOOP, "source": "."}
