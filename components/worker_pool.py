@@ -6,7 +6,7 @@ The broker is somebody else's (`DataLayer`): the pool is handed its endpoint.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pulumi import ComponentResource, Input, ResourceOptions
 
@@ -17,7 +17,6 @@ from platforms.specs import (
     Health,
     HttpProbe,
     Resources,
-    Rollout,
     SecretRef,
     ServiceSpec,
     Started,
@@ -26,6 +25,22 @@ from platforms.specs import (
 )
 
 MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scheduler:
+    """What differs between the scheduler and the workers."""
+
+    image: str
+    """Image reference or id."""
+    command: tuple[str, ...]
+    """Start command."""
+    health: tuple[str, ...]
+    """Command that exits with 0 in a scheduler that still ticks."""
+    resources: Resources
+    """Compute of the one replica."""
+    env: Mapping[str, Input[str]] = field(default_factory=dict)
+    """Plain environment variables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +53,10 @@ class WorkerPoolArgs:
     """Absolute path that the commands start in."""
     worker_command: tuple[str, ...]
     """Start command of a worker."""
-    scheduler_command: tuple[str, ...] | None
-    """Start command of the scheduler, of which there is never more than one; None for a pool without."""
+    scheduler: Scheduler | None
+    """The scheduler, of which there is never more than one; None for a pool without."""
     worker_health: tuple[str, ...]
     """Command that exits with 0 in a worker that answers its queue."""
-    scheduler_health: tuple[str, ...]
-    """Command that exits with 0 in a scheduler that still ticks."""
     broker: UrlTemplate
     """Queue that the workers take their jobs from."""
     broker_exporter: str | None
@@ -83,21 +96,10 @@ class WorkerPool(ComponentResource):
 
     def __init__(self, name: str, args: WorkerPoolArgs, scope: Scope, opts: ResourceOptions | None = None) -> None:
         super().__init__("ai-platform:components:WorkerPool", name, None, opts)
-        workers = scope.workloads.serve(
-            f"{name}-worker",
-            _process(args, "worker", args.worker_command, args.worker_health, args.workers, "overlap"),
-            parent=self,
-        )
+        workers = scope.workloads.serve(f"{name}-worker", _worker(args), parent=self)
         started: list[Started] = [workers]
-        if args.scheduler_command is not None:
-            # Two schedulers would fire every tick twice: the old one goes before the new one comes (ARE-034).
-            started.append(
-                scope.workloads.serve(
-                    f"{name}-beat",
-                    _process(args, "beat", args.scheduler_command, args.scheduler_health, 1, "exclusive"),
-                    parent=self,
-                )
-            )
+        if args.scheduler is not None:
+            started.append(scope.workloads.serve(f"{name}-beat", _beat(args, args.scheduler), parent=self))
         self.started: Started = Started(ready=[one for each in started for one in each.ready])
         self.metrics: Endpoint | None = None
         if args.broker_exporter is not None:
@@ -106,25 +108,17 @@ class WorkerPool(ComponentResource):
         self.register_outputs({"workers": args.workers})
 
 
-def _process(  # noqa: PLR0913, PLR0917 - the two processes differ in just these
-    args: WorkerPoolArgs,
-    service: str,
-    command: tuple[str, ...],
-    health: tuple[str, ...],
-    replicas: int,
-    rollout: Rollout,
-) -> ServiceSpec:
+def _worker(args: WorkerPoolArgs) -> ServiceSpec:
     return ServiceSpec(
-        service=service,
-        role="worker" if service == "worker" else "scheduler",
+        service="worker",
+        role="worker",
         image=args.image,
-        command=command,
+        command=args.worker_command,
         working_dir=args.working_dir,
         resources=args.resources,
-        replicas=replicas,
-        rollout=rollout,
-        # Asking a worker may cost a Python start: less often than an HTTP probe, and with time.
-        health=Health(probe=ExecProbe(command=health), interval=10, timeout=20, start_period=60),
+        replicas=args.workers,
+        rollout="overlap",
+        health=_health(args.worker_health),
         env=args.env,
         secrets=args.secrets,
         files=args.files,
@@ -135,6 +129,27 @@ def _process(  # noqa: PLR0913, PLR0917 - the two processes differ in just these
         stop_grace=args.stop_grace,
         labels=args.labels,
     )
+
+
+def _beat(args: WorkerPoolArgs, scheduler: Scheduler) -> ServiceSpec:
+    return replace(
+        _worker(args),
+        service="beat",
+        role="scheduler",
+        image=scheduler.image,
+        command=scheduler.command,
+        resources=scheduler.resources,
+        # Two schedulers would fire every tick twice: the old one goes before the new one comes (ARE-034).
+        replicas=1,
+        rollout="exclusive",
+        health=_health(scheduler.health),
+        env=scheduler.env,
+    )
+
+
+def _health(command: tuple[str, ...]) -> Health:
+    # Asking may cost a Python start: less often than an HTTP probe, and with time.
+    return Health(probe=ExecProbe(command=command), interval=10, timeout=20, start_period=60)
 
 
 def _exporter(args: WorkerPoolArgs, service: str, image: str) -> ServiceSpec:

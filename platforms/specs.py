@@ -113,8 +113,10 @@ class Volume:
     """Logical name, unique in the system; the same name is the same volume."""
     size: int | None = None
     """Requested size in bytes, where the platform can reserve it."""
+    keeps_data: bool = False
+    """Holds what cannot be made again: no clean-up but the stack's own destruction removes it."""
     retain: bool = False
-    """Keep the data when the stack is destroyed."""
+    """Not even the stack's destruction removes it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,6 +235,8 @@ class PostgresSpec:
     """Size of the data volume in bytes, where the platform can reserve it."""
     retain: bool
     """Keep the data when the stack is destroyed."""
+    backups: Volume | None = None
+    """Where archives of the database lie, at `/backups` of the server (ARE-083)."""
     after: Sequence[Started] = ()
 
 

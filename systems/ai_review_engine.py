@@ -18,7 +18,7 @@ from components.foundation import Foundation
 from components.ingress import Ingress, IngressArgs
 from components.observability_stack import ObservabilityStack, ObservabilityStackArgs
 from components.system import System, SystemArgs
-from components.worker_pool import WorkerPool, WorkerPoolArgs
+from components.worker_pool import Scheduler, WorkerPool, WorkerPoolArgs
 from config import EngineImages, ServiceFacts, StackConfig, SystemConfig, SystemFacts
 from platforms.specs import (
     Endpoint,
@@ -298,6 +298,9 @@ def _data(stack: StackConfig, root: System) -> DataLayer:
                 resources=Resources(cpu=1.0, memory=stack.data.postgres.memory),
                 storage=stack.data.postgres.storage,
                 retain=stack.data.retain_on_destroy,
+                backups=Volume(name="backups", keeps_data=True, retain=stack.data.retain_on_destroy)
+                if stack.backups.volume
+                else None,
             ),
             redis=RedisSpec(
                 resources=Resources(cpu=0.5, memory=stack.data.redis.memory),
@@ -311,7 +314,7 @@ def _data(stack: StackConfig, root: System) -> DataLayer:
 
 
 def _workers(system: SystemConfig, common: _Common, *, after: Sequence[Started]) -> WorkerPool:
-    settings, scope = system.services["worker"], common.root.scope
+    settings, beat, scope = system.services["worker"], system.services["beat"], common.root.scope
     return WorkerPool(
         f"{NAME}-jobs",
         WorkerPoolArgs(
@@ -319,9 +322,14 @@ def _workers(system: SystemConfig, common: _Common, *, after: Sequence[Started])
             working_dir=f"{ROOT}/apps/worker",
             # ARE-028, ARE-034, ARE-069.
             worker_command=("celery", "-A", "tasks", "worker", "--loglevel=info", "-P", "eventlet"),
-            scheduler_command=("celery", "-A", "tasks", "beat"),
             worker_health=WORKER_HEALTH,
-            scheduler_health=BEAT_HEALTH,
+            scheduler=Scheduler(
+                image=beat.image or scope.image("app"),
+                command=("celery", "-A", "tasks", "beat"),
+                health=BEAT_HEALTH,
+                resources=Resources(cpu=beat.cpu, memory=beat.memory),
+                env={**common.env, **beat.env},
+            ),
             broker=common.stores["CELERY_BROKER_URL"],
             broker_exporter="celery-exporter",
             resources=Resources(cpu=settings.cpu, memory=settings.memory),

@@ -30,6 +30,8 @@ MIB = 1024 * 1024
 EXPORTER = Resources(cpu=0.25, memory=64 * MIB, processes=128)
 POSTGRES_PASSWORD = "/run/secrets/postgres-password"  # noqa: S105 - a path
 REDIS_PASSWORD = "/run/secrets/redis-password"  # noqa: S105 - a path
+BACKUPS = "/backups"
+"""ARE-083."""
 REDIS_CONFIG = "/etc/redis/redis.conf"
 REDIS_MEMORY_SHARE = 0.6
 """Share of the memory limit for the data set: rewriting the append-only file needs the rest."""
@@ -63,7 +65,12 @@ class DockerData:
                     "POSTGRES_INITDB_ARGS": "--auth-host=scram-sha-256 --data-checksums",
                 },
                 secret_files={POSTGRES_PASSWORD: password},
-                volumes={"/var/lib/postgresql/data": Volume(name="postgresql", size=spec.storage, retain=spec.retain)},
+                volumes={
+                    "/var/lib/postgresql/data": Volume(
+                        name="postgresql", size=spec.storage, keeps_data=True, retain=spec.retain
+                    ),
+                    **({BACKUPS: spec.backups} if spec.backups else {}),
+                },
                 scratch=("/tmp", "/var/run/postgresql"),  # noqa: S108 - inside the container
                 health=Health(
                     # Over TCP: while the first start initialises, only the Unix socket answers.
@@ -113,7 +120,7 @@ class DockerData:
                     REDIS_CONFIG: redis_config(password.value, spec.resources.memory),
                     REDIS_PASSWORD: password,
                 },
-                volumes={"/data": Volume(name="redis", size=spec.storage, retain=spec.retain)},
+                volumes={"/data": Volume(name="redis", size=spec.storage, keeps_data=True, retain=spec.retain)},
                 after=spec.after,
                 health=Health(
                     probe=ExecProbe(

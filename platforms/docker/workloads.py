@@ -180,8 +180,9 @@ class DockerWorkloads:
     def _volume(self, volume: Volume, parent: Resource) -> docker.Volume:
         if volume.name not in self._volumes:
             resource = f"{self.context.system}-{volume.name}"
+            # Only what never changes goes into a label: another label makes another, empty volume.
             labels = self.context.labels(resource, volume.name, "data") | {
-                "ai-platform.retain": str(volume.retain).lower()
+                "ai-platform.retain": str(volume.keeps_data).lower()
             }
             self._volumes[volume.name] = docker.Volume(
                 resource,

@@ -42,6 +42,7 @@ def stack(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
     deployed.configure(platform=PLATFORM)
     try:
         deployed.make("up", check=True)
+        deployed.note_starts()
         yield deployed
     finally:
         deployed.make("down", check=False)

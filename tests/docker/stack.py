@@ -65,8 +65,13 @@ class Stack:
     engine: docker.DockerClient
     outputs: list[str] = field(default_factory=list)
     """What the commands printed."""
-    first_up: str = ""
-    """What the first `make up` printed."""
+    started: dict[str, list[str]] = field(default_factory=dict)
+    """When the first deployment's containers started, by service."""
+
+    def note_starts(self) -> None:
+        """Remember when each container started."""
+        for one in self.containers(everything=True):
+            self.started.setdefault(one.labels["ai-platform.service"], []).append(str(one.attrs["State"]["StartedAt"]))
 
     def configure(self, **keys: Any) -> None:
         """Write the stack file: the tracked dev stack, with other values under some keys."""
@@ -103,6 +108,10 @@ class Stack:
         found = self.engine.containers.list(all=everything, filters={"label": labels})
         return sorted(found, key=lambda one: str(one.name))
 
+    def log(self, service: str) -> str:
+        """The logs of a service's containers, one behind the other."""
+        return "".join(one.logs().decode(errors="replace") for one in self.containers(service))
+
     def get(self, path: str, **arguments: Any) -> Answer:
         """A request to the public face; TLS is verified against the stack's own authority."""
         return self.request(f"https://localhost:18443{path}", **arguments)
@@ -130,16 +139,16 @@ class Stack:
 
     def leftovers(self) -> dict[str, list[str]]:
         """Names of what carries the stack's label on the engine."""
-        filters = {"label": f"ai-platform.stack={self.name}"}
+        filters: Any = {"label": f"ai-platform.stack={self.name}"}
         return {
-            "containers": [one.name for one in self.engine.containers.list(all=True, filters=filters)],
-            "networks": [one.name for one in self.engine.networks.list(filters=filters)],
-            "volumes": [one.name for one in self.engine.volumes.list(filters=filters)],
+            "containers": [str(one.name) for one in self.engine.containers.list(all=True, filters=filters)],
+            "networks": [str(one.name) for one in self.engine.networks.list(filters=filters)],
+            "volumes": [str(one.name) for one in self.engine.volumes.list(filters=filters)],
         }
 
     def sweep(self) -> None:
         """Remove what a failed test may have left."""
-        filters = {"label": f"ai-platform.stack={self.name}"}
+        filters: Any = {"label": f"ai-platform.stack={self.name}"}
         for container in self.engine.containers.list(all=True, filters=filters):
             container.remove(force=True, v=True)
         for network in self.engine.networks.list(filters=filters):

@@ -14,7 +14,9 @@ TEXT = "kept across a destroy"
 @pytest.mark.fact("ARE-051", stack="D")
 def test_data_volumes_stay_where_the_stack_says_so(stack: Stack) -> None:
     stack.configure(platform=PLATFORM, data={"retainOnDestroy": True})
+    volumes = set(stack.leftovers()["volumes"])
     stack.make("up")
+    assert set(stack.leftovers()["volumes"]) == volumes, "another policy made other volumes: the data is gone"
     job = stack.post("/api/jobs", {"text": TEXT}).json["id"]
     eventually(lambda: stack.get(f"/api/jobs/{job}").json["state"] == "done", what="the job is done")
     stack.make("down")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import itertools
 import os
 import re
 import subprocess
@@ -24,7 +25,6 @@ def submit(stack: Stack) -> str:
     return str(created.json["id"])
 
 
-@pytest.mark.fact("ARE-108", stack="D")
 def test_make_up_ends_with_the_url(stack: Stack) -> None:
     last = stack.outputs[0].rstrip().splitlines()[-12:]
     assert any("https://localhost:18443" in line for line in last), last
@@ -90,13 +90,14 @@ def test_the_dashboards_websocket_goes_through_the_proxy(stack: Stack) -> None:
 def test_a_client_stays_on_one_replica_of_the_dashboard(stack: Stack) -> None:
     for _ in range(12):
         assert stack.get("/dashboard/_stcore/health").status == 200
-    log = stack.containers("edge")[0].logs(tail=12).decode()
+    log = "\n".join(stack.log("edge").splitlines()[-12:])
     upstreams = re.findall(r'"uri":"/dashboard/_stcore/health".*"upstream":"([^"]+)"', log)
     assert len(upstreams) > 1
     assert len(set(upstreams)) == 1
 
 
-@pytest.mark.fact("ARE-114", stack="D")
+@pytest.mark.fact("ARE-035", stack="D")
+@pytest.mark.fact("ARE-114", stack="D CI")
 @pytest.mark.fact("ARE-036", stack="D")
 def test_a_job_is_worked_by_a_celery_worker_and_read_back(stack: Stack) -> None:
     job = submit(stack)
@@ -124,6 +125,7 @@ def test_exactly_one_scheduler_ticks(stack: Stack) -> None:
     assert len(stack.containers("beat")) == 1
 
 
+@pytest.mark.fact("ARE-059", stack="D")
 @pytest.mark.fact("ARE-061", stack="D")
 @pytest.mark.fact("ARE-062", stack="D")
 def test_prometheus_finds_every_target_up(stack: Stack) -> None:
@@ -174,7 +176,8 @@ def test_metrics_are_not_shown_to_the_outside(stack: Stack) -> None:
         assert stack.get(path).status == 404, path
 
 
-@pytest.mark.fact("ARE-112", stack="D")
+@pytest.mark.fact("ARE-015", stack="D")
+@pytest.mark.fact("ARE-112", stack="D CI")
 def test_every_service_is_healthy(stack: Stack) -> None:
     for container in stack.containers():
         state = container.attrs["State"]
@@ -195,9 +198,13 @@ def test_logs_of_every_tier_can_be_read_and_are_rotated(stack: Stack) -> None:
 @pytest.mark.fact("ARE-048", stack="D")
 @pytest.mark.fact("ARE-111", stack="D")
 def test_the_documented_order_of_start_was_kept(stack: Stack) -> None:
-    def started(service: str) -> list[str]:
-        return [str(one.attrs["State"]["StartedAt"]) for one in stack.containers(service, everything=True)]
-
     order = ["postgres", "redis", "schema", "api", "worker", "web", "dashboard"]
-    for earlier, later in zip(order, order[1:], strict=False):
-        assert max(started(earlier)) < min(started(later)), (earlier, later)
+    for earlier, later in itertools.pairwise(order):
+        assert max(stack.started[earlier]) < min(stack.started[later]), (earlier, later)
+
+
+@pytest.mark.fact("ARE-039", stack="D")
+def test_the_database_is_postgresql_15(stack: Stack) -> None:
+    code, output = stack.containers("postgres")[0].exec_run(["postgres", "--version"])
+    assert code == 0
+    assert re.search(r"\(PostgreSQL\) 15\.", str(output))
