@@ -10,19 +10,18 @@ REVIEW = "tasks.review"
 HEARTBEAT = "tasks.heartbeat"
 HOUSEKEEPING = "tasks.housekeeping"
 RESULT_SECONDS = 3600
+CONCURRENCY = 50
+"""Tasks of one worker at a time. A full worker asks Redis for more every two seconds only (Celery's loop for green
+threads): with Celery's default, the number of cores, two cores would work one task a second."""
 BEAT_FILE = "/tmp/celerybeat-schedule"  # noqa: S108  # the only place that a read-only container can write to
 
 
-def celery_app(settings: configuration.Settings, *, results: bool) -> Celery:
-    """A configured Celery application; credentials come from the environment. Raises `SettingsError`.
-
-    `results` is for processes that work tasks. Who only sends them has nothing to read from the result backend, and
-    with one configured Celery would subscribe to it at every send.
-    """
+def celery_app(settings: configuration.Settings) -> Celery:
+    """A configured Celery application; credentials come from the environment. Raises `SettingsError`."""
     app = Celery("tasks")
     app.conf.update(
         broker_url=configuration.redis_url("CELERY_BROKER_URL"),
-        result_backend=configuration.redis_url("CELERY_RESULT_BACKEND") if results else None,
+        result_backend=configuration.redis_url("CELERY_RESULT_BACKEND"),
         broker_connection_retry_on_startup=True,
         broker_transport_options={"visibility_timeout": settings.redis_visibility_timeout_seconds},
         task_serializer="json",
@@ -34,6 +33,7 @@ def celery_app(settings: configuration.Settings, *, results: bool) -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         worker_prefetch_multiplier=1,
+        worker_concurrency=CONCURRENCY,
         # Exporters count tasks by these events.
         worker_send_task_events=True,
         task_send_sent_event=True,

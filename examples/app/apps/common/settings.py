@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urlsplit, urlunsplit
 
 import yaml
 
@@ -124,7 +124,7 @@ def exit_with(error: SettingsError) -> None:
     raise SystemExit(78)
 
 
-def _split(name: str, value: str, schemes: tuple[str, ...]) -> Any:
+def _split(name: str, value: str, schemes: tuple[str, ...]) -> SplitResult:
     try:
         parts = urlsplit(value)
         _ = parts.port

@@ -17,6 +17,9 @@ MAX_ATTEMPTS = 5
 """A job that was started this often without an end takes its worker down with it: it is given up."""
 EXCERPT_CHARACTERS = 80
 
+CONNECTION = {"connect_timeout": 5, "tcp_user_timeout": 5000, "keepalives_idle": 10}
+"""libpq's limits (s, ms, s) after which a connection to a host that went away silently is given up."""
+
 Row = dict[str, Any]
 
 
@@ -101,7 +104,8 @@ def purge(connection: Connection, days: int) -> int:
 def record_heartbeat(connection: Connection, tick: int, task_id: str, scheduler: str, published_at: datetime) -> None:
     """Note that `scheduler` sent a tick. A tick has one row per message: two rows are two schedulers."""
     connection.execute(
-        "INSERT INTO heartbeats (tick, task_id, scheduler, published_at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        "INSERT INTO heartbeats (tick, task_id, scheduler, published_at) VALUES (%s, %s, %s, %s)"
+        " ON CONFLICT DO NOTHING",
         (tick, task_id, scheduler, published_at),
     )
 
@@ -118,9 +122,9 @@ def latest_heartbeats(connection: Connection, limit: int) -> list[Row]:
 
 def _one(connection: Connection, query: str, *parameters: object) -> Row | None:
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, parameters).fetchone()  # type: ignore[arg-type]  # queries are literals above
+        return cursor.execute(query, parameters).fetchone()
 
 
 def _all(connection: Connection, query: str, *parameters: object) -> list[Row]:
     with connection.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query, parameters).fetchall()  # type: ignore[arg-type]  # queries are literals above
+        return cursor.execute(query, parameters).fetchall()

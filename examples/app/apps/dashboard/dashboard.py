@@ -19,8 +19,9 @@ API_SECONDS = 5.0
 LATEST = 500
 REFRESH = "5s"
 STATES = ("queued", "running", "done", "failed")
+# Up to this age of the oldest job, in minutes, there is one bar per minute; above it one per hour.
+# (A comment, for Streamlit would show a bare text on the page.)
 MINUTES_WITH_BARS = 180
-"""Up to this age of the oldest job, in minutes, there is one bar per minute; above it one per hour."""
 
 
 @st.cache_resource(show_spinner=False)
@@ -47,7 +48,7 @@ def show_totals(jobs: pd.DataFrame) -> None:
     for column, state in zip(columns, STATES, strict=False):
         column.metric(state.capitalize(), int(counts.get(state, 0)), border=True)
     mean = jobs["score"].mean()
-    columns[-1].metric("Mean score", "–" if pd.isna(mean) else f"{mean:.0f}", border=True)
+    columns[-1].metric("Mean score", f"{mean:.0f}" if jobs["score"].notna().any() else "–", border=True)
 
 
 def show_charts(jobs: pd.DataFrame) -> None:

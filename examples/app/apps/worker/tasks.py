@@ -13,6 +13,7 @@ os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_select")
 
 import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,14 +21,16 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-import alive
 import psycopg
 from celery import Task, signals
-from review import review as review_text
-from ticks import Ticks
 
 from common import logs, queue, store
 from common import settings as configuration
+
+import alive
+from restore import RestoreLostTasks
+from review import review as review_text
+from ticks import Ticks
 
 log = logging.getLogger("worker")
 HOST = socket.gethostname()
@@ -35,11 +38,12 @@ HOST = socket.gethostname()
 try:
     settings = configuration.load()
     DATABASE_URL = configuration.database_url(settings)
-    app = queue.celery_app(settings, results=True)
+    app = queue.celery_app(settings)
 except configuration.SettingsError as error:
     configuration.exit_with(error)
     raise
 
+app.steps["consumer"].add(RestoreLostTasks)
 app.conf.beat_schedule = {
     # A tick that waited for more than five intervals tells nothing any more.
     "heartbeat": {
@@ -53,6 +57,9 @@ app.conf.beat_schedule = {
 _WORKER_MAX_AGE = 30.0
 _BEAT_MAX_AGE = max(30.0, settings.schedule_heartbeat_seconds * 4)
 _ticks = Ticks(settings.schedule_heartbeat_seconds)
+# Reviews wait for a model most of their time, not for the database: fifteen workers stay below PostgreSQL's default of
+# 100 connections.
+_connections = threading.BoundedSemaphore(4)
 _RETRY: dict[str, Any] = {
     "autoretry_for": (psycopg.OperationalError,),
     "retry_backoff": 1,
@@ -63,8 +70,11 @@ _RETRY: dict[str, Any] = {
 
 @contextmanager
 def database() -> Iterator[psycopg.Connection]:
-    """One connection and one transaction: tasks are rare and short, so there is nothing to pool."""
-    with psycopg.connect(DATABASE_URL, connect_timeout=5, application_name=f"worker {HOST}") as connection:
+    """One connection and one transaction, as soon as one of the worker's few connections is free."""
+    with (
+        _connections,
+        psycopg.connect(DATABASE_URL, **store.CONNECTION, application_name=f"worker {HOST}") as connection,
+    ):
         yield connection
 
 

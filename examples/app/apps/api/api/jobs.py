@@ -10,8 +10,9 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from kombu.exceptions import OperationalError as BrokerError
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-from api.services import Services
 from common import store
+
+from api.services import Services
 
 MAX_TEXT = 100_000
 MAX_LIST = 500

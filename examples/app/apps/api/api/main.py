@@ -6,11 +6,11 @@ the start: the process comes up, is not ready, and connects as soon as it can.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -21,10 +21,11 @@ from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.jobs import router
-from api.services import Services
 from common import http_metrics, logs
 from common import settings as configuration
+
+from api.jobs import router
+from api.services import Services
 
 log = logging.getLogger("api")
 
@@ -91,9 +92,10 @@ def _add_probes(app: FastAPI) -> None:
         return {"status": "ok"}
 
     @app.get("/ready")
-    def ready(request: Request) -> JSONResponse:
+    async def ready(request: Request) -> JSONResponse:
         services: Services = request.state.services
-        checks = {"database": services.database_answers(), "cache": services.cache_answers()}
+        database, cache = await asyncio.gather(services.database_answers(), services.cache_answers())
+        checks = {"database": database, "cache": cache}
         every = all(checks.values())
         content = {
             "status": "ok" if every else "unavailable",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from uuid import UUID
 
 import redis
-from psycopg import Connection, Error
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg import AsyncConnection, Connection, Error
+from psycopg_pool import ConnectionPool
 
-from common import queue
+from common import queue, store
 from common import settings as configuration
 
 log = logging.getLogger("api.services")
@@ -27,7 +28,7 @@ class Services:
     def __init__(self, settings: configuration.Settings) -> None:
         """Read the credentials. Raises `SettingsError`."""
         timeouts = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
-        self.celery = queue.celery_app(settings, results=False)
+        self.celery = queue.celery_app(settings)
         self.celery.conf.broker_transport_options.update(timeouts)
         self.celery.conf.broker_connection_timeout = ANSWER_SECONDS
         self.pool: ConnectionPool[Connection] = ConnectionPool(
@@ -37,7 +38,7 @@ class Services:
             timeout=ANSWER_SECONDS,
             # After a restart of the database the pooled connections are dead: each is tried before use.
             check=ConnectionPool.check_connection,
-            kwargs={"connect_timeout": 2, "application_name": "api"},
+            kwargs={**store.CONNECTION, "application_name": "api"},
             open=False,
         )
         self.cache = redis.Redis.from_url(configuration.redis_url("REDIS_URL"), **timeouts)
@@ -52,20 +53,20 @@ class Services:
         self.cache.close()
         self.celery.close()
 
-    def database_answers(self) -> bool:
-        """Whether the database is reachable and has the tables."""
+    async def database_answers(self) -> bool:
+        """Whether the database is reachable and has the tables. A connection of its own can be given up in time."""
         try:
-            with self.pool.connection() as connection:
-                connection.execute("SELECT 1 FROM jobs LIMIT 1")
-        except (Error, PoolTimeout) as error:
-            log.warning("database check failed: %s", error)
+            async with asyncio.timeout(ANSWER_SECONDS), await AsyncConnection.connect(self.pool.conninfo) as connection:
+                await connection.execute("SELECT 1 FROM jobs LIMIT 1")
+        except (Error, TimeoutError) as error:
+            log.warning("database check failed: %s", error or "no answer")
             return False
         return True
 
-    def cache_answers(self) -> bool:
+    async def cache_answers(self) -> bool:
         """Whether Redis answers."""
         try:
-            return bool(self.cache.ping())
+            return bool(await asyncio.to_thread(self.cache.ping))
         except redis.RedisError as error:
             log.warning("cache check failed: %s", error)
             return False
@@ -73,16 +74,22 @@ class Services:
     def send_review(self, job_id: UUID) -> None:
         """Queue the review of a stored job. Raises kombu's `OperationalError` when the broker is away."""
         self.celery.send_task(
-            queue.REVIEW, args=[str(job_id)], task_id=str(job_id), retry=True, retry_policy=_PUBLISH_POLICY
+            queue.REVIEW,
+            args=[str(job_id)],
+            task_id=str(job_id),
+            # The result is read from PostgreSQL; Celery would subscribe to its result backend at every send.
+            ignore_result=True,
+            retry=True,
+            retry_policy=_PUBLISH_POLICY,
         )
 
     def cached(self, job_id: UUID) -> bytes | None:
         """The finished job as JSON, or `None`; a cache that is away is only slower."""
         try:
-            value: bytes | None = self.cache.get(f"job:{job_id}")
+            value = self.cache.get(f"job:{job_id}")
         except redis.RedisError:
             return None
-        return value
+        return value.encode() if isinstance(value, str) else value
 
     def keep(self, job_id: UUID, body: bytes) -> None:
         """Cache a finished job, which never changes again."""

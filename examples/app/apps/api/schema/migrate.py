@@ -83,7 +83,8 @@ def apply(connection: psycopg.Connection, migrations: list[Migration]) -> list[s
         "CREATE TABLE IF NOT EXISTS schema_migrations (version integer PRIMARY KEY, name text NOT NULL,"
         " checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
     )
-    done = dict(connection.execute("SELECT version, checksum FROM schema_migrations").fetchall())
+    rows = connection.execute("SELECT version, checksum FROM schema_migrations").fetchall()
+    done: dict[int, str] = dict(rows)
     applied = []
     for migration in migrations:
         if migration.version in done:

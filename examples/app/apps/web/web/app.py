@@ -1,7 +1,8 @@
 """The web page: `python web/app.py` on port 5000. Renders on the server and talks to the API only.
 
-With `debug: true` it runs Flask's own server, which reloads changed code; everywhere else gunicorn, because Flask's
-server is not made for production. Flask's interactive debugger stays off: it would run code for whoever opens it.
+With `debug: true` and FLASK_DEBUG=1 it runs Flask's own server, which reloads changed code; everywhere else gunicorn,
+because Flask's server is not made for production. Flask's interactive debugger stays off: it would run code for whoever
+opens it.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ def _add_pages(app: Flask, api: Api) -> None:
 
 def is_same_origin() -> bool:
     """Whether a browser sent this request from one of our own pages. Programs send neither header and may pass:
-    there is no cookie or login that a foreign page could misuse through them."""
+    there is no cookie or login that a foreign page could misuse through them.
+    """
     site = request.headers.get("Sec-Fetch-Site")
     if site:
         return site in {"same-origin", "none"}
@@ -184,8 +186,8 @@ def main() -> None:
         raise
     logs.configure("web", settings.log_level)
     app = create_app(os.environ.get("API_URL", "http://api:8000"), os.environ.get("DASHBOARD_URL", "/dashboard/"))
-    if settings.debug:
-        app.run(host="0.0.0.0", port=PORT, debug=True, use_debugger=False, threaded=True)  # noqa: S104, S201
+    if settings.debug and os.environ.get("FLASK_DEBUG") == "1":
+        app.run(host="0.0.0.0", port=PORT, debug=True, use_debugger=False, threaded=True)  # noqa: S104
     else:
         serve(app, settings)
 
