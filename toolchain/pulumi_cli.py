@@ -171,8 +171,8 @@ def _build(target: Path) -> None:
         flags = f"-s -w -X {VERSION_SYMBOL}=v{VERSION}"
         command: list[str | Path] = [go, "build", "-o", target, "-ldflags", flags, MODULE]
         run(command, log=LOGS / "go-build.log", env=env, cwd=folder)
-    # The compiled packages are of no more use; the modules stay for the next pin.
-    shutil.rmtree(TOOLS / "go" / "build", ignore_errors=True)
+    # Nearly three gigabytes of modules and compiled packages that only another pin would need again.
+    shutil.rmtree(TOOLS / "go", ignore_errors=True)
 
 
 def _needed() -> Version:

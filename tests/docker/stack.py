@@ -83,9 +83,9 @@ class Stack:
             content["encryptionsalt"] = salt
         file.write_text(yaml.safe_dump(content), encoding="utf-8")
 
-    def make(self, target: str, *, check: bool = True) -> Ran:
-        """`make TARGET STACK=…` in the checkout."""
-        return self._run(["make", target, f"STACK={self.name}"], environment(), check=check)
+    def make(self, target: str, *variables: str, check: bool = True) -> Ran:
+        """`make TARGET STACK=… VARIABLE=…` in the checkout."""
+        return self._run(["make", target, f"STACK={self.name}", *variables], environment(), check=check)
 
     def pulumi(self, *arguments: str, check: bool = True, log: bool = True) -> Ran:
         """The CLI by hand, in the environment that `make env` prints."""

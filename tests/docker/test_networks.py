@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv4Network
 
 import pytest
 from docker.models.containers import Container
@@ -12,12 +13,19 @@ from tests.docker.stack import Stack
 DATA = {"postgres": 5432, "redis": 6379}
 TRY = """
 import socket, sys
-for host in sys.argv[2:]:
+from concurrent.futures import ThreadPoolExecutor
+
+def answers(host):
     try:
         socket.create_connection((host, int(sys.argv[1])), timeout=2).close()
-        print("reached", host)
-    except OSError as error:
-        print("refused", host)
+    except OSError:
+        return False
+    return True
+
+hosts = sys.argv[2:]
+with ThreadPoolExecutor(len(hosts)) as pool:
+    for host, reached in zip(hosts, pool.map(answers, hosts)):
+        print("reached" if reached else "refused", host)
 """
 
 
@@ -93,7 +101,8 @@ def test_only_the_edge_stands_in_a_network_with_a_way_out(stack: Stack) -> None:
 
 @pytest.mark.fact("ARE-027", stack="D")
 def test_no_tier_reaches_the_outside_but_the_edge_could(stack: Stack) -> None:
-    host = socket.gethostbyname(socket.gethostname())
+    subnet = stack.engine.networks.get("bridge").attrs["IPAM"]["Config"][0]["Subnet"]
+    host = str(next(IPv4Network(subnet).hosts()))
     with socket.create_server((host, 0)) as outside:
         port = outside.getsockname()[1]
         for service in ("api", "web", "dashboard", "worker", "beat"):

@@ -10,6 +10,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
@@ -105,7 +106,7 @@ def test_up_refuses_it_and_makes_nothing(case: Broken, project: Project, engine:
     assert PLANTED not in said
     assert "Traceback" not in said
     assert project.resources() in ([], ["pulumi:pulumi:Stack"])
-    mine = {"label": f"ai-platform.stack={STACK}"}
+    mine: Any = {"label": f"ai-platform.stack={STACK}"}
     assert not engine.containers.list(all=True, filters=mine)
     assert not engine.networks.list(filters=mine)
     assert not engine.volumes.list(filters=mine)

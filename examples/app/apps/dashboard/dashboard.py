@@ -64,7 +64,7 @@ def show_charts(jobs: pd.DataFrame) -> None:
         st.subheader("Scores")
         bands = pd.cut(jobs["score"].dropna(), range(0, 101, 10), include_lowest=True)
         spread = bands.value_counts(sort=False)
-        spread.index = [f"{int(max(band.left, 0)):02d}–{int(band.right)}" for band in spread.index]
+        spread.index = [f"{int(max(band.left, 0))}–{int(band.right)}" for band in spread.index]
         st.bar_chart(spread.rename("jobs"), x_label="score", y_label="jobs")
 
 
@@ -92,7 +92,8 @@ def show() -> None:
             show_totals(jobs)
             show_charts(jobs)
             st.subheader("Latest jobs")
-            st.dataframe(jobs.head(20)[["created_at", "state", "score", "excerpt"]], hide_index=True)
+            latest = jobs.head(20)[["created_at", "state", "score", "excerpt"]]
+            st.dataframe(latest.rename(columns={"created_at": "created (UTC)", "excerpt": "text"}), hide_index=True)
         else:
             st.info("Nothing was reviewed yet.")
         show_scheduler()

@@ -3,7 +3,7 @@
 The worker touches its file whenever its event loop has sent a heartbeat to the broker (every two seconds), the
 scheduler whenever the broker took a tick; the file holds the age in seconds from which it is too old. The command
 exits with 0 while the file is fresh and with 1 otherwise. It imports neither Celery nor the configuration, so that
-it costs milliseconds where `celery inspect ping` costs a second of CPU.
+it costs milliseconds where `celery inspect ping` costs a second.
 """
 
 from __future__ import annotations
