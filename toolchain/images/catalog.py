@@ -19,7 +19,7 @@ class Image:
     parent: str = "base"
     """The image handed to the Dockerfile as build argument BASE."""
     package: str | None = None
-    """Debian package that carries the version; the builder is handed it as build argument PACKAGE."""
+    """Debian package whose version the build notes in `/etc/image-version`."""
     version: str | None = None
     """Version of `upstream`, and of a build that has no Debian package."""
     internal: bool = False
