@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import docker
 import pytest
-from docker.errors import DockerException
 
 from tests.app.lab import Lab, Tier, eventually, inventory, wait_for
+from tests.support.engine import answering, missing
 
 
 @dataclass(frozen=True)
@@ -27,24 +25,14 @@ class Running:
     dashboard: Tier
 
 
-def _unavailable(reason: str) -> None:
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def lab() -> Iterator[Lab]:
     """An empty lab. Without Docker or an image: a failure in CI, elsewhere a skip with the reason."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        _unavailable(f"no Docker engine answers: {error}")
+    client = answering()
     try:
         images = inventory()
     except LookupError as error:
-        _unavailable(str(error))
+        missing(str(error))
     lab = Lab(client, images)
     try:
         yield lab

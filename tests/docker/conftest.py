@@ -5,15 +5,14 @@ The stack is Pulumi.dev.yaml with other ports and another network pool, so that 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 from tests.docker.stack import Stack, checkout
+from tests.support.engine import answering
 
 NAME = "e2e"
 PLATFORM = {"kind": "docker", "networkPool": "10.217.0.0/16", "httpPort": 18080, "httpsPort": 18443}
@@ -21,14 +20,8 @@ PLATFORM = {"kind": "docker", "networkPool": "10.217.0.0/16", "httpPort": 18080,
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """The Docker engine. Missing: a failure in CI, elsewhere a skip with the reason."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no Docker engine answers: {error}")
-        pytest.skip(f"no Docker engine answers: {error}")
+    """The Docker engine."""
+    client = answering()
     yield client
     client.close()
 

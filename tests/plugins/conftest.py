@@ -19,9 +19,10 @@ from typing import Any, NoReturn
 
 import docker
 import pytest
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import ImageNotFound
 from pulumi.runtime.proto import provider_pb2 as rpc
 
+from tests.support.engine import answering, missing
 from toolchain.plugins import install, schema
 from toolchain.plugins.docker_provider import DockerProvider
 from toolchain.plugins.provider import Provider, to_struct
@@ -34,21 +35,10 @@ MARK = f"plugins-test-{uuid.uuid4().hex[:8]}"
 COMMAND_SECONDS = 120
 
 
-def missing(reason: str) -> NoReturn:
-    """Skip, or fail where everything must be there (CI=true)."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
     """The Docker engine; what the tests leave on it is removed at the end."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        missing(f"no Docker engine answers: {error}")
+    client = answering()
     yield client
     remove_marked(client)
 
