@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from docker import DockerClient
 from docker.errors import DockerException
@@ -29,10 +30,8 @@ FOLDER = "/backups"
 SYSTEM = "ai-platform.system"
 # Roles that are stopped while a database is restored: the server itself must run.
 APPLICATIONS = ("app", "worker", "scheduler")
-# Seconds that the applications have to be healthy again.
-PATIENCE = 300
-# Seconds that a dump or a restore may last: the engine says nothing meanwhile.
-SILENCE = 24 * 3600
+PATIENCE = 300  # seconds that the applications have to be healthy again
+SILENCE = 24 * 3600  # seconds that a dump or a restore may last: the engine says nothing meanwhile
 
 LOGIN = 'export PGHOST=127.0.0.1 PGUSER="$POSTGRES_USER" PGPASSWORD="$(cat /run/secrets/postgres-password)"'
 # The table of contents stands at the head: only reading all of it finds an archive that was cut short.
@@ -70,9 +69,11 @@ def restore(client: DockerClient, stack: str, source: str) -> None:
             return _restore(client, stack, server, f"{FOLDER}/{source}")
     if not Path(source).is_file():
         names = [name for there in archives.values() for name in there] or ["none yet: make backup"]
-        problem = f"no archive {source}" if source else "FROM=… is missing"
-        raise ToolchainError("\n  ".join([f"{problem}; stack {stack} has:", *names]))
-    server = _owner(list(archives), Path(source))
+        raise ToolchainError("\n  ".join([f"no archive FROM={source!r}; stack {stack} has:", *names]))
+    owners = [one for one in archives if Path(source).name.startswith(f"{one.labels[SYSTEM]}-postgres-")]
+    if len(owners or archives) > 1:
+        raise ToolchainError(f"{source} does not tell whose it is: name it <system>-postgres-<time>.dump")
+    server = next(iter(owners or archives))
     copy = f".{os.getpid()}.incoming"
     try:
         with step(f"copy {source} into the volume"):
@@ -89,7 +90,7 @@ def _restore(client: DockerClient, stack: str, server: Container, archive: str) 
     applications = [one for one in found if one.labels.get("ai-platform.role") in APPLICATIONS]
     try:
         with step(f"stop {len(applications)} containers of the applications"):
-            _each(applications, lambda one: one.stop())
+            _each(applications, Container.stop)
         with step(f"restore {_database(server)}"):
             try:
                 _shell(server, RESTORE, archive)
@@ -100,7 +101,7 @@ def _restore(client: DockerClient, stack: str, server: Container, archive: str) 
                 raise
     finally:
         with step("start the applications again"):
-            _each(applications, lambda one: one.start())
+            _each(applications, Container.start)
             _wait(applications)
 
 
@@ -120,16 +121,8 @@ def _servers(client: DockerClient, stack: str) -> list[Container]:
         raise ToolchainError(f"no PostgreSQL of stack {stack} runs on the engine {engine.host()}: is it up?")
     for server in found:
         if FOLDER not in {mount["Destination"] for mount in server.attrs["Mounts"]}:
-            fix = f"set `ai-platform:backups: {{volume: true}}` in Pulumi.{stack}.yaml, then make up STACK={stack}"
-            raise ToolchainError(f"{server.name} has no volume for backups: {fix}")
+            raise ToolchainError(f"no volume for backups: set backups.volume in Pulumi.{stack}.yaml, then make up")
     return found
-
-
-def _owner(servers: Sequence[Container], file: Path) -> Container:
-    owners = [one for one in servers if file.name.startswith(f"{one.labels[SYSTEM]}-postgres-")] or servers
-    if len(owners) > 1:
-        raise ToolchainError(f"{file.name} does not tell whose it is: name it <system>-postgres-<time>.dump")
-    return owners[0]
 
 
 def _containers(client: DockerClient, stack: str, label: str, *, everything: bool = False) -> list[Container]:
@@ -146,9 +139,10 @@ def _database(server: Container) -> str:
 
 def _shell(server: Container, script: str, *arguments: str) -> str:
     code, output = server.exec_run(["sh", "-c", script, "sh", *arguments], user="0", demux=True)
+    out, err = (str(part or b"", errors="replace") for part in cast("tuple[bytes | None, bytes | None]", output))
     if code != 0:
-        raise ToolchainError(bytes(output[1] or b"").decode(errors="replace").strip() or f"exit code {code}")
-    return bytes(output[0] or b"").decode(errors="replace")
+        raise ToolchainError(err.strip() or f"exit code {code}")
+    return out
 
 
 def _tar(file: Path, name: str) -> Iterator[bytes]:
@@ -156,8 +150,7 @@ def _tar(file: Path, name: str) -> Iterator[bytes]:
     entry.size, entry.mode = file.stat().st_size, 0o600
     yield entry.tobuf()
     with file.open("rb") as content:
-        while chunk := content.read(1 << 20):
-            yield chunk
+        yield from iter(lambda: content.read(1 << 20), b"")
     yield bytes(-entry.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)
 
 
@@ -177,8 +170,7 @@ def _wait(containers: Sequence[Container]) -> None:
 
 def _healthy(container: Container) -> bool:
     container.reload()
-    state = container.attrs["State"]
-    return bool(state["Running"]) and state.get("Health", {}).get("Status", "healthy") == "healthy"
+    return container.status == "running" and container.health in ("healthy", "unknown")
 
 
 def main() -> int:

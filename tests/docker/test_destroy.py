@@ -23,7 +23,7 @@ def test_data_volumes_stay_where_the_stack_says_so(stack: Stack) -> None:
     left = stack.leftovers()
     assert (left["containers"], left["networks"]) == ([], [])
     kept = {stack.engine.volumes.get(name).attrs["Labels"]["ai-platform.service"] for name in left["volumes"]}
-    assert kept == {"postgresql", "redis"}
+    assert kept == {"postgresql", "redis", "backups"}
 
 
 def test_down_leaves_nothing(stack: Stack) -> None:
