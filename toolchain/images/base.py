@@ -16,8 +16,6 @@ from toolchain.console import ToolchainError, run
 from toolchain.paths import LOGS
 
 SUITE = "bookworm"
-DEFAULT_MIRROR = "http://deb.debian.org/debian"
-DEFAULT_SECURITY = "http://deb.debian.org/debian-security"
 # busybox: `wget` for health checks, as the official images of Prometheus and its exporters have it.
 INCLUDE = "ca-certificates,busybox"
 RECIPE = 1
@@ -34,14 +32,14 @@ STRIPPED = (
 )
 
 
-def mirrors(sources: str) -> tuple[str, str]:
-    """The archive and the security archive that the machine's own apt sources name, else the public ones.
+def mirrors(sources: str) -> tuple[str | None, str | None]:
+    """The archive and the security archive that the machine's own apt sources name; None for what they do not.
 
     Only a Debian machine's sources can hold Debian; the URIs are those of one-line and of deb822 sources.
     """
     uris = [uri.rstrip("/") for uri in re.findall(r"https?://[^\s\]]+", re.sub(r"(?m)^\s*#.*$", "", sources))]
-    archive = next((uri for uri in uris if uri.endswith("/debian")), DEFAULT_MIRROR)
-    security = next((uri for uri in uris if uri.endswith(("/debian-security", "/security"))), DEFAULT_SECURITY)
+    archive = next((uri for uri in uris if uri.endswith("/debian")), None)
+    security = next((uri for uri in uris if uri.endswith(("/debian-security", "/security"))), None)
     return archive, security
 
 
@@ -66,17 +64,23 @@ def build_base(client: DockerClient, tag: str) -> str:
     with tempfile.TemporaryDirectory(prefix="ai-platform-base-") as scratch:
         root = Path(scratch) / "root"
         run(
-            ["debootstrap", "--variant=minbase", f"--include={INCLUDE}", SUITE, root, archive],
+            # Without an archive it takes its own default, and notes it in the sources of the new system.
+            ["debootstrap", "--variant=minbase", f"--include={INCLUDE}", SUITE, root, *([archive] if archive else [])],
             log=LOGS / "debootstrap.log",
         )
         _finish(root, archive, security)
         return _import(client, root, tag)
 
 
-def _finish(root: Path, archive: str, security: str) -> None:
-    (root / "etc/apt/sources.list").write_text(
-        f"deb {archive} {SUITE} main\ndeb {archive} {SUITE}-updates main\ndeb {security} {SUITE}-security main\n"
-    )
+def _finish(root: Path, archive: str | None, security: str | None) -> None:
+    sources = root / "etc/apt/sources.list"
+    if archive is None:
+        archive = sources.read_text().split()[1]
+        security = f"{archive}-security"
+    lines = [f"deb {archive} {SUITE} main", f"deb {archive} {SUITE}-updates main"]
+    if security is not None:
+        lines.append(f"deb {security} {SUITE}-security main")
+    sources.write_text("\n".join([*lines, ""]))
     # The rest of the security updates; what an image adds is new already.
     upgrade = "apt-get update && DEBIAN_FRONTEND=noninteractive apt-get -y --no-install-recommends upgrade"
     run(["chroot", root, "sh", "-ec", upgrade], log=LOGS / "base-upgrade.log")
