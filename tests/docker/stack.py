@@ -202,7 +202,7 @@ def checkout(root: Path, folder: Path) -> None:
             shutil.copy2(source, target)
         elif target.is_file():
             target.unlink()
-    (folder / ".git" / "info" / "exclude").write_text("Pulumi.e2e.yaml\n", encoding="utf-8")
+    (folder / ".git" / "info" / "exclude").write_text("Pulumi.e2e.yaml\nPulumi.inner.yaml\n", encoding="utf-8")
     subprocess.run([git, "-C", str(folder), "add", "--all"], check=True)  # noqa: S603
     subprocess.run(  # noqa: S603
         [git, "-C", str(folder), *identity, "commit", "--quiet", "--allow-empty", "--message", "as it is"], check=True
