@@ -12,6 +12,7 @@ from pulumi import ComponentResource, Input, ResourceOptions
 
 from platforms.protocols import Scope
 from platforms.specs import (
+    MIB,
     Endpoint,
     ExecProbe,
     Health,
@@ -23,8 +24,6 @@ from platforms.specs import (
     UrlTemplate,
     Volume,
 )
-
-MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)

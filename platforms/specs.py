@@ -11,6 +11,10 @@ from typing import Literal
 
 from pulumi import Input, Output, Resource
 
+MIB = 1024**2
+GIB = 1024**3
+"""Memory and storage are given in bytes."""
+
 Role = Literal["app", "worker", "scheduler", "data", "job", "proxy", "telemetry"]
 """What a container or pod is for. Policies and dashboards group by it."""
 

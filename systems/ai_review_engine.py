@@ -21,6 +21,8 @@ from components.system import System, SystemArgs
 from components.worker_pool import Scheduler, WorkerPool, WorkerPoolArgs
 from config import EngineImages, ServiceFacts, StackConfig, SystemConfig, SystemFacts
 from platforms.specs import (
+    GIB,
+    MIB,
     Endpoint,
     JobSpec,
     PostgresSpec,
@@ -37,8 +39,6 @@ from platforms.specs import (
 
 NAME = "ai-review-engine"
 ROOT = f"/srv/{NAME}"
-GIB = 1024**3
-MIB = 1024**2
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a network of its own
 JOB = "ai_review_engine"

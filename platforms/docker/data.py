@@ -13,6 +13,7 @@ from platforms.docker.context import HeldSecret
 from platforms.docker.secrets import DockerSecrets
 from platforms.docker.workloads import DockerWorkloads
 from platforms.specs import (
+    MIB,
     Database,
     Endpoint,
     ExecProbe,
@@ -26,7 +27,6 @@ from platforms.specs import (
     Volume,
 )
 
-MIB = 1024 * 1024
 EXPORTER = Resources(cpu=0.25, memory=64 * MIB, processes=128)
 POSTGRES_PASSWORD = "/run/secrets/postgres-password"  # noqa: S105 - a path
 REDIS_PASSWORD = "/run/secrets/redis-password"  # noqa: S105 - a path

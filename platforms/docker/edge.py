@@ -17,12 +17,23 @@ from platforms.docker import nginx
 from platforms.docker.certificates import derive
 from platforms.docker.context import grant_of
 from platforms.docker.workloads import DockerWorkloads
-from platforms.specs import Endpoint, Health, HttpProbe, JobSpec, PublishedPort, Resources, Route, ServiceSpec, Volume
+from platforms.specs import (
+    MIB,
+    Endpoint,
+    Health,
+    HttpProbe,
+    JobSpec,
+    PublishedPort,
+    Resources,
+    Route,
+    ServiceSpec,
+    Volume,
+)
 
 STATE = "/var/cache/nginx"
 """Folder of the volume: writable for the image's own user."""
 USER = "101:101"
-RESOURCES = Resources(cpu=1.0, memory=128 * 1024 * 1024, processes=256)
+RESOURCES = Resources(cpu=1.0, memory=128 * MIB, processes=256)
 INSTALL = f"""\
 set -eu
 nginx -t -q -c /etc/edge/nginx.conf
@@ -119,12 +130,12 @@ class EdgeProxy:
             return
         hosts = {host: [_backend(route) for route in routes] for host, routes in self._routes.items()}
         certificate, key = self._certificates(name, parent)
-        volume = Volume(name="edge-config")
+        image, volume = self.workloads.context.images.engine("nginx"), Volume(name="edge-config")
         installed = self.workloads.run_once(
             f"{name}-install",
             JobSpec(
                 service="edge-install",
-                image=self.workloads.context.images.engine("nginx"),
+                image=image,
                 entrypoint=("/bin/sh", "-c"),
                 command=(INSTALL,),
                 user=USER,
@@ -138,21 +149,17 @@ class EdgeProxy:
             ),
             parent=parent,
         )
-        publish = [
-            PublishedPort(internal=internal, external=external)
-            for internal, external in (
-                (nginx.HTTP_PORT, self.settings.http_port),
-                (nginx.HTTPS_PORT, self.settings.https_port),
-            )
-        ]
         self.workloads.serve(
             name,
             replace(
-                proxy(self.workloads.context.images.engine("nginx")),
+                proxy(image),
                 volumes={STATE: volume},
-                uses=[*(route.endpoint for routes in self._routes.values() for route in routes)],
+                uses=[route.endpoint for routes in self._routes.values() for route in routes],
                 after=[installed],
-                publish=publish,
+                publish=[
+                    PublishedPort(internal=nginx.HTTP_PORT, external=self.settings.http_port),
+                    PublishedPort(internal=nginx.HTTPS_PORT, external=self.settings.https_port),
+                ],
             ),
             parent=parent,
             endpoint=self.metrics,

@@ -17,7 +17,7 @@ from platforms.docker.secrets import DockerSecrets
 from platforms.docker.subnets import Subnets
 from platforms.docker.telemetry import DockerTelemetry
 from platforms.docker.workloads import DockerWorkloads
-from platforms.specs import Endpoint, Health, HttpProbe, Resources, ServiceSpec
+from platforms.specs import MIB, Endpoint, Health, HttpProbe, Resources, ServiceSpec
 
 FOUNDATION = "foundation"
 """Value of the system label of what no system owns."""
@@ -165,7 +165,7 @@ def _host_exporter(workloads: DockerWorkloads, name: str, parent: Resource) -> E
                 "--collector.uname",
             ),
             port=9100,
-            resources=Resources(cpu=0.25, memory=64 * 1024 * 1024, processes=128),
+            resources=Resources(cpu=0.25, memory=64 * MIB, processes=128),
             rollout="overlap",
             health=Health(probe=HttpProbe(path="/metrics", port=9100), interval=15),
         ),

@@ -12,6 +12,7 @@ from platforms.docker import prometheus
 from platforms.docker.secrets import DockerSecrets
 from platforms.docker.workloads import DockerWorkloads
 from platforms.specs import (
+    MIB,
     Endpoint,
     Health,
     HttpProbe,
@@ -23,7 +24,6 @@ from platforms.specs import (
     Volume,
 )
 
-MIB = 1024 * 1024
 METRICS_PATH = "/prometheus/"
 DASHBOARDS_PATH = "/grafana/"
 ADMIN_PASSWORD = "/run/secrets/grafana-admin-password"  # noqa: S105 - a path

@@ -13,8 +13,9 @@ from typing import Any
 import pulumi_docker as docker
 from pulumi import Input, Output, Resource, ResourceOptions
 
-from platforms.docker.context import Context, NetworkGrant, grant_of, open_network, secret_value
+from platforms.docker.context import LABEL, Context, NetworkGrant, grant_of, open_network, secret_value
 from platforms.specs import (
+    MIB,
     Completed,
     Endpoint,
     ExecProbe,
@@ -29,7 +30,6 @@ from platforms.specs import (
     Volume,
 )
 
-MIB = 1024 * 1024
 FIXED_AT_CREATION = ["healthcheck", "init", "tmpfs"]
 """Inputs that Docker takes at creation only, and whose change the provider would merely note."""
 LAST_LINES = 20
@@ -182,7 +182,7 @@ class DockerWorkloads:
             resource = f"{self.context.system}-{volume.name}"
             # Only what never changes goes into a label: another label makes another, empty volume.
             labels = self.context.labels(resource, volume.name, "data") | {
-                "ai-platform.retain": str(volume.keeps_data).lower()
+                f"{LABEL}.retain": str(volume.keeps_data).lower()
             }
             self._volumes[volume.name] = docker.Volume(
                 resource,
@@ -268,5 +268,5 @@ def _test(probe: HttpProbe | ExecProbe) -> list[str]:
         "CMD-SHELL",
         f"if command -v curl >/dev/null; then curl -fsS -o /dev/null {url};"
         f" elif command -v wget >/dev/null; then wget -q -O /dev/null {url};"
-        f" else python3 -c \"import urllib.request as r; r.urlopen('{url}', timeout={5})\"; fi",
+        f" else python3 -c \"import urllib.request as r; r.urlopen('{url}', timeout=5)\"; fi",
     ]

@@ -32,6 +32,5 @@ def test_down_leaves_nothing(stack: Stack) -> None:
     stack.make("up")
     stack.make("down")
     assert stack.leftovers() == {"containers": [], "networks": [], "volumes": []}
-    assert stack.state()["deployment"].get("resources", []) in ([], None) or all(
-        resource["type"] == "pulumi:pulumi:Stack" for resource in stack.state()["deployment"]["resources"]
-    )
+    resources = stack.state()["deployment"].get("resources") or []
+    assert {resource["type"] for resource in resources} <= {"pulumi:pulumi:Stack"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -23,6 +24,8 @@ def secrets(stack: Stack) -> list[str]:
     uploads = json.dumps([resource.get("inputs", {}) for resource in resources])
     start = uploads.index("PRIVATE KEY-----") + len("PRIVATE KEY-----")
     body = uploads[start : start + 200].lstrip("\\n")[:40]
+    # A search for something else than the key would find nothing, and say that all is well.
+    assert re.fullmatch(r"[A-Za-z0-9+/]{40}", body), "this is not the body of a private key"
     assert len(found) >= 3
     assert all(len(value) >= 32 for value in found)
     return [*found, body]

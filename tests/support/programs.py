@@ -6,25 +6,16 @@ import json
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pulumi
 import yaml
 
+from config.model import Engine
 from tests.support.recording import Graph, record
 
 ROOT = Path(__file__).resolve().parents[2]
-ENGINES = (
-    "app",
-    "postgres",
-    "redis",
-    "nginx",
-    "prometheus",
-    "node-exporter",
-    "postgres-exporter",
-    "redis-exporter",
-    "celery-exporter",
-)
+ENGINES = tuple(name for name in get_args(Engine) if name != "grafana")
 
 
 def inventory(*, grafana: bool = False) -> dict[str, Any]:
