@@ -63,10 +63,17 @@ class Stack:
     name: str
     folder: Path
     engine: docker.DockerClient
+    port: int = 443
+    """Of HTTPS."""
     outputs: list[str] = field(default_factory=list)
     """What the commands printed."""
     started: dict[str, list[str]] = field(default_factory=dict)
     """When the first deployment's containers started, by service."""
+
+    @property
+    def url(self) -> str:
+        """The public face."""
+        return f"https://localhost:{self.port}"
 
     def note_starts(self) -> None:
         """Remember when each container started."""
@@ -114,7 +121,7 @@ class Stack:
 
     def get(self, path: str, **arguments: Any) -> Answer:
         """A request to the public face; TLS is verified against the stack's own authority."""
-        return self.request(f"https://localhost:18443{path}", **arguments)
+        return self.request(f"{self.url}{path}", **arguments)
 
     def post(self, path: str, data: Any) -> Answer:
         """A JSON request to the public face."""
@@ -202,7 +209,7 @@ def checkout(root: Path, folder: Path) -> None:
             shutil.copy2(source, target)
         elif target.is_file():
             target.unlink()
-    (folder / ".git" / "info" / "exclude").write_text("Pulumi.e2e.yaml\nPulumi.inner.yaml\n", encoding="utf-8")
+    (folder / ".git" / "info" / "exclude").write_text("Pulumi.e2e*.yaml\nPulumi.inner*.yaml\n", encoding="utf-8")
     subprocess.run([git, "-C", str(folder), "add", "--all"], check=True)  # noqa: S603
     subprocess.run(  # noqa: S603
         [git, "-C", str(folder), *identity, "commit", "--quiet", "--allow-empty", "--message", "as it is"], check=True

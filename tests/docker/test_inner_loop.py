@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.docker.conftest import PLATFORM
+from tests.docker.conftest import PLATFORM, SECOND_POOL, SLOT
 from tests.docker.stack import Stack, eventually
 
 SOURCE = "examples/app"
@@ -17,9 +17,9 @@ SOURCE = "examples/app"
 @pytest.fixture(scope="module")
 def inner(stack: Stack) -> Iterator[Stack]:
     """A second stack of the same checkout, beside the first."""
-    loop = Stack(name="inner", folder=stack.folder, engine=stack.engine)
+    loop = Stack(name=f"inner{SLOT or ''}", folder=stack.folder, engine=stack.engine)
     loop.configure(
-        platform=PLATFORM | {"networkPool": "10.218.0.0/16"},
+        platform=PLATFORM | {"networkPool": SECOND_POOL},
         systems=[{"name": "ai-review-engine", "profile": "inner-loop", "source": SOURCE}],
     )
     try:

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from components import alerts, dashboards
+from tests.docker.conftest import HTTP_PORT
 from tests.docker.stack import Stack, eventually
 
 TEXT = "password = 'hunter2-hunter2'\n# TODO: remove\nresult = eval(user_input)\n"
@@ -27,7 +28,7 @@ def submit(stack: Stack) -> str:
 
 def test_make_up_ends_with_the_url(stack: Stack) -> None:
     last = stack.outputs[0].rstrip().splitlines()[-12:]
-    assert any("https://localhost:18443" in line for line in last), last
+    assert any(stack.url in line for line in last), last
 
 
 def test_make_up_leaves_the_checkout_clean(stack: Stack) -> None:
@@ -45,8 +46,8 @@ def test_the_page_comes_over_verified_tls(stack: Stack) -> None:
 
 
 def test_plain_http_is_redirected_to_tls(stack: Stack) -> None:
-    answer = stack.request("http://localhost:18080/some/page?x=1")
-    assert (answer.status, answer.headers["Location"]) == (308, "https://localhost:18443/some/page?x=1")
+    answer = stack.request(f"http://localhost:{HTTP_PORT}/some/page?x=1")
+    assert (answer.status, answer.headers["Location"]) == (308, f"{stack.url}/some/page?x=1")
 
 
 def test_security_headers_stand_on_every_route(stack: Stack) -> None:
@@ -71,14 +72,14 @@ def test_a_host_that_nobody_published_is_refused(stack: Stack) -> None:
 
 @pytest.mark.fact("ARE-055", stack="D")
 def test_the_dashboards_websocket_goes_through_the_proxy(stack: Stack) -> None:
-    connection = http.client.HTTPSConnection("localhost", 18443, context=stack.trust(), timeout=20)
+    connection = http.client.HTTPSConnection("localhost", stack.port, context=stack.trust(), timeout=20)
     connection.request(
         "GET",
         "/dashboard/_stcore/stream",
         headers={
             "Connection": "Upgrade",
             "Upgrade": "websocket",
-            "Origin": "https://localhost:18443",
+            "Origin": stack.url,
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
         },
@@ -110,9 +111,9 @@ def test_a_job_is_worked_by_a_celery_worker_and_read_back(stack: Stack) -> None:
 
 
 def test_the_page_shows_a_job_that_was_posted_to_its_form(stack: Stack) -> None:
-    form = stack.get("/jobs", data=b"text=a%20form%20text", headers={"Origin": "https://localhost:18443"})
+    form = stack.get("/jobs", data=b"text=a%20form%20text", headers={"Origin": stack.url})
     assert form.status == 303, form.text
-    page = stack.get(form.headers["Location"].removeprefix("https://localhost:18443"))
+    page = stack.get(form.headers["Location"].removeprefix(stack.url))
     assert "a form text" in page.text
 
 
