@@ -12,6 +12,7 @@ from pulumi import ComponentResource, Input, ResourceOptions
 
 from platforms.protocols import Scope
 from platforms.specs import (
+    BIND_ADDRESS,
     MIB,
     Endpoint,
     ExecProbe,
@@ -60,7 +61,7 @@ class WorkerPoolArgs:
     """Queue that the workers take their jobs from."""
     broker_exporter: str | None
     """Engine name of the exporter that watches the queue; None for a pool that nobody watches."""
-    broker_exporter_command: tuple[str, ...] = ()
+    broker_exporter_command: tuple[str, ...] = ("--host", BIND_ADDRESS)
     """Arguments of the exporter."""
     broker_exporter_port: int = 9808
     """Port of the exporter."""
@@ -159,7 +160,7 @@ def _exporter(args: WorkerPoolArgs, service: str, image: str) -> ServiceSpec:
         command=args.broker_exporter_command,
         port=args.broker_exporter_port,
         resources=Resources(cpu=0.25, memory=128 * MIB, processes=128),
-        rollout="overlap",
+        rollout="exclusive",
         secrets={args.broker_exporter_variable: args.broker},
         uses=[args.broker.endpoint],
         after=args.after,

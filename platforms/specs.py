@@ -15,6 +15,10 @@ MIB = 1024**2
 GIB = 1024**3
 """Memory and storage are given in bytes."""
 
+BIND_ADDRESS = "$(BIND_ADDRESS)"
+"""Stands in a command for the address to listen at: consumers of the service's endpoint reach it there, and, where the
+platform can tell them apart, nobody else does."""
+
 Role = Literal["app", "worker", "scheduler", "data", "job", "proxy", "telemetry"]
 """What a container or pod is for. Policies and dashboards group by it."""
 
@@ -141,10 +145,10 @@ class ServiceSpec:
     image: str
     resources: Resources
     rollout: Rollout
-    user: str = "10001:10001"
-    """Numeric `uid:gid`; never root."""
+    user: str | None = None
+    """Numeric `uid:gid`, where the image or a volume asks for one; else the platform chooses, and never root."""
     command: tuple[str, ...] = ()
-    """Empty: the image's own command."""
+    """Empty: the image's own command. May name `BIND_ADDRESS`."""
     entrypoint: tuple[str, ...] = ()
     """Empty: the image's own entry point."""
     working_dir: str | None = None
@@ -187,7 +191,7 @@ class JobSpec:
     image: str
     command: tuple[str, ...]
     resources: Resources
-    user: str = "10001:10001"
+    user: str | None = None
     entrypoint: tuple[str, ...] = ()
     working_dir: str | None = None
     env: Mapping[str, Input[str]] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 import pulumi_docker as docker
 from pulumi import Output, Resource, ResourceOptions
@@ -22,6 +23,8 @@ class NetworkGrant(Grant):
     """Logical name of the network: consumers are attached in the order of the keys."""
     network: Output[str]
     """Name of the network on the engine."""
+    subnet: IPv4Network
+    """Addresses of the network."""
     edge_host: str
     """Name that is unique on the engine: the edge stands in the networks of every system at once."""
     replicas: int
@@ -83,13 +86,15 @@ def secret_value(secret: SecretRef | Output[str]) -> Output[str]:
 
 def open_network(
     context: Context, name: str, service: str, role: str, *, parent: Resource, internal: bool = True
-) -> docker.Network:
-    """A bridge network with a subnet of its own; an internal one has no way out of the host."""
+) -> tuple[docker.Network, IPv4Network]:
+    """A bridge network with a subnet of its own; an internal one leads nowhere, not even to the host. Returns both."""
     subnet = context.subnets.of(f"{context.system}/{name}")
-    return docker.Network(
+    network = docker.Network(
         name,
         driver="bridge",
         internal=internal,
+        # `internal` keeps other hosts away. Without an address on the bridge, this one cannot be spoken to either.
+        options={"com.docker.network.bridge.inhibit_ipv4": "true"} if internal else None,
         ipam_configs=[docker.NetworkIpamConfigArgs(subnet=str(subnet), gateway=str(subnet.network_address + 1))],
         labels=[
             docker.NetworkLabelArgs(label=key, value=value)
@@ -98,3 +103,4 @@ def open_network(
         # Two networks with one subnet cannot be there at the same time.
         opts=ResourceOptions(parent=parent, delete_before_replace=True),
     )
+    return network, subnet

@@ -13,6 +13,7 @@ from platforms.docker.context import HeldSecret
 from platforms.docker.secrets import DockerSecrets
 from platforms.docker.workloads import DockerWorkloads
 from platforms.specs import (
+    BIND_ADDRESS,
     MIB,
     Database,
     Endpoint,
@@ -114,7 +115,8 @@ class DockerData:
                 command=("redis-server", REDIS_CONFIG),
                 port=6379,
                 scheme="redis",
-                resources=spec.resources,
+                # The engines' images share a user: PostgreSQL can still start processes when Redis may not any more.
+                resources=replace(spec.resources, processes=256),
                 rollout="exclusive",
                 secret_files={
                     REDIS_CONFIG: redis_config(password.value, spec.resources.memory),
@@ -169,10 +171,11 @@ class DockerData:
                 service=engine,
                 role="telemetry",
                 image=self.workloads.context.images.engine(engine),
-                user="65534:65534",
+                command=(f"--web.listen-address={BIND_ADDRESS}:{port}",),
                 port=port,
                 resources=EXPORTER,
-                rollout="overlap",
+                # Two at once would share a name; a scrape that is missed meanwhile harms nobody.
+                rollout="exclusive",
                 env=env,
                 secret_files=secret_files,
                 uses=[target],

@@ -141,7 +141,9 @@ class EdgeProxy:
                 user=USER,
                 resources=RESOURCES,
                 files={
-                    "/etc/edge/nginx.conf": nginx.render(hosts, https_port=self.settings.https_port),
+                    "/etc/edge/nginx.conf": nginx.render(
+                        hosts, https_port=self.settings.https_port, scrapers=grant_of(self.metrics).subnet
+                    ),
                     "/etc/edge/tls.crt": certificate,
                 },
                 secret_files={"/etc/edge/tls.key": key},

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 
 HTTP_PORT = 8080
 HTTPS_PORT = 8443
@@ -61,8 +62,11 @@ class Backend:
         return f"{first}-{index}.{rest}" if rest else f"{first}-{index}"
 
 
-def render(hosts: Mapping[str, Sequence[Backend]], *, https_port: int) -> str:
-    """The whole `nginx.conf`; `https_port` is the port that clients see, for redirects."""
+def render(hosts: Mapping[str, Sequence[Backend]], *, https_port: int, scrapers: IPv4Network) -> str:
+    """The whole `nginx.conf`.
+
+    `https_port` is the port that clients see, for redirects; `scrapers` are the addresses that may ask for metrics.
+    """
     picks = [
         _pick(_variable(host, backend), backend)
         for host, backends in hosts.items()
@@ -70,7 +74,9 @@ def render(hosts: Mapping[str, Sequence[Backend]], *, https_port: int) -> str:
         if _is_pinned(backend)
     ]
     servers = [_server(host, backends) for host, backends in hosts.items()]
-    return "\n".join([_head(), *picks, _plain_server(https_port), _metrics_server(), _unknown_host(), *servers, "}\n"])
+    return "\n".join(
+        [_head(), *picks, _plain_server(https_port), _metrics_server(scrapers), _unknown_host(), *servers, "}\n"]
+    )
 
 
 def port_suffix(https_port: int) -> str:
@@ -127,12 +133,15 @@ def _plain_server(https_port: int) -> str:
   }}"""
 
 
-def _metrics_server() -> str:
+def _metrics_server(scrapers: IPv4Network) -> str:
     return f"""\
+  geo $scraper {{ default 0; {scrapers} 1; }}
   server {{
     listen {METRICS_PORT};
     access_log off;
     location = /metrics {{
+      # `allow` and `deny` would come too late: `return` answers before they are looked at.
+      if ($scraper = 0) {{ return 403; }}
       default_type text/plain;
       return 200 "nginx_connections_active $connections_active
 nginx_connections_reading $connections_reading

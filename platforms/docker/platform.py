@@ -17,7 +17,7 @@ from platforms.docker.secrets import DockerSecrets
 from platforms.docker.subnets import Subnets
 from platforms.docker.telemetry import DockerTelemetry
 from platforms.docker.workloads import DockerWorkloads
-from platforms.specs import MIB, Endpoint, Health, HttpProbe, Resources, ServiceSpec
+from platforms.specs import BIND_ADDRESS, MIB, Endpoint, Health, HttpProbe, Resources, ServiceSpec
 
 FOUNDATION = "foundation"
 """Value of the system label of what no system owns."""
@@ -85,7 +85,8 @@ class DockerGround:
         self._images = Images(settings.engine_image, parent)
         self._subnets = Subnets(settings.network_pool)
         context = self._context(FOUNDATION)
-        self._network = open_network(context, f"{name}-edge-net", "edge", "proxy", parent=parent, internal=False).name
+        network, _ = open_network(context, f"{name}-edge-net", "edge", "proxy", parent=parent, internal=False)
+        self._network = network.name
         workloads = DockerWorkloads(context, self._network)
         self._proxy = EdgeProxy(
             workloads,
@@ -153,8 +154,8 @@ def _host_exporter(workloads: DockerWorkloads, name: str, parent: Resource) -> E
             service="node-exporter",
             role="telemetry",
             image=workloads.context.images.engine("node-exporter"),
-            user="65534:65534",
             command=(
+                f"--web.listen-address={BIND_ADDRESS}:9100",
                 "--collector.disable-defaults",
                 "--collector.cpu",
                 "--collector.meminfo",
@@ -166,7 +167,7 @@ def _host_exporter(workloads: DockerWorkloads, name: str, parent: Resource) -> E
             ),
             port=9100,
             resources=Resources(cpu=0.25, memory=64 * MIB, processes=128),
-            rollout="overlap",
+            rollout="exclusive",
             health=Health(probe=HttpProbe(path="/metrics", port=9100), interval=15),
         ),
         parent=parent,

@@ -12,6 +12,7 @@ from platforms.docker import prometheus
 from platforms.docker.secrets import DockerSecrets
 from platforms.docker.workloads import DockerWorkloads
 from platforms.specs import (
+    BIND_ADDRESS,
     MIB,
     Endpoint,
     Health,
@@ -62,6 +63,7 @@ class DockerTelemetry:
                     f"--storage.tsdb.retention.time={spec.retention}s",
                     f"--web.external-url={spec.external_url}{METRICS_PATH}",
                     f"--web.route-prefix={METRICS_PATH}",
+                    f"--web.listen-address={BIND_ADDRESS}:9090",
                 ),
                 port=9090,
                 resources=Resources(cpu=0.5, memory=512 * MIB),
@@ -93,6 +95,7 @@ class DockerTelemetry:
                 role="telemetry",
                 image=self.workloads.context.images.engine("grafana"),
                 user="472:472",
+                command=(f"cfg:default.server.http_addr={BIND_ADDRESS}",),
                 port=3000,
                 resources=Resources(cpu=0.5, memory=256 * MIB),
                 rollout="exclusive",

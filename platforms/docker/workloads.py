@@ -7,14 +7,16 @@ A job is a container that runs to its end while Pulumi waits; its exit code deci
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi_docker as docker
 from pulumi import Input, Output, Resource, ResourceOptions
 
 from platforms.docker.context import LABEL, Context, NetworkGrant, grant_of, open_network, secret_value
+from platforms.docker.isolation import EVERYWHERE, bind_address, own_user
 from platforms.specs import (
+    BIND_ADDRESS,
     MIB,
     Completed,
     Endpoint,
@@ -32,6 +34,9 @@ from platforms.specs import (
 
 FIXED_AT_CREATION = ["healthcheck", "init", "tmpfs"]
 """Inputs that Docker takes at creation only, and whose change the provider would merely note."""
+SCRATCH = "rw,nosuid,nodev,noexec,size=64m,mode=1777"
+COMMON = ("/run/lock", "/var/tmp")  # noqa: S108 - inside the container
+"""Folders of Debian's that everybody may write to, where the root file system cannot be read-only."""
 LAST_LINES = 20
 """How much of a failed job's log is shown."""
 
@@ -59,7 +64,7 @@ class DockerWorkloads:
         labels = self.context.labels(name, spec.service, "job")
         container = docker.Container(
             name,
-            **self._common(spec, labels, self._networks([grant_of(used) for used in spec.uses]), parent),
+            **self._common(name, spec, labels, self._networks([grant_of(used) for used in spec.uses]), parent),
             restart="no",
             must_run=False,
             attach=True,
@@ -83,10 +88,11 @@ class DockerWorkloads:
         """
         if spec.port is None:
             raise ValueError(f"{name} has no port to be reached at")
-        network = open_network(self.context, f"{name}-net", spec.service, spec.role, parent=parent)
+        network, subnet = open_network(self.context, f"{name}-net", spec.service, spec.role, parent=parent)
         grant = NetworkGrant(
             key=f"{name}-net",
             network=network.name,
+            subnet=subnet,
             edge_host=f"{spec.service}.{self.context.system}",
             replicas=spec.replicas,
         )
@@ -106,15 +112,17 @@ class DockerWorkloads:
         if spec.publish or spec.egress:
             networks.append(docker.ContainerNetworksAdvancedArgs(name=self.edge_network))
         labels = self.context.labels(resource, spec.service, spec.role) | dict(spec.labels)
+        address = bind_address(spec, f"{spec.service}-{index}.{system}")
+        spec = replace(spec, command=tuple(part.replace(BIND_ADDRESS, address) for part in spec.command))
         return docker.Container(
             resource,
-            **self._common(spec, labels, networks, parent),
+            **self._common(resource, spec, labels, networks, parent),
             restart="unless-stopped",
             ports=[
                 docker.ContainerPortArgs(internal=port.internal, external=port.external, ip=self.context.bind_address)
                 for port in spec.publish
             ],
-            healthcheck=_healthcheck(spec.health) if spec.health else None,
+            healthcheck=_healthcheck(spec.health, address) if spec.health else None,
             wait=True if spec.health else None,
             wait_timeout=spec.health.deadline if spec.health else None,
             stop_timeout=spec.stop_grace,
@@ -130,6 +138,7 @@ class DockerWorkloads:
 
     def _common(
         self,
+        resource: str,
         spec: ServiceSpec | JobSpec,
         labels: Mapping[str, str],
         networks: Sequence[docker.ContainerNetworksAdvancedArgs],
@@ -150,15 +159,16 @@ class DockerWorkloads:
             "command": list(spec.command) or None,
             "entrypoints": list(spec.entrypoint) or None,
             "working_dir": spec.working_dir,
-            "user": spec.user,
-            "envs": _environment(spec.env, spec.secrets),
+            "user": spec.user or own_user(self.context.system, resource),
+            # A user that the image does not know has no home.
+            "envs": _environment(({} if spec.user else {"HOME": "/tmp"}) | dict(spec.env), spec.secrets),  # noqa: S108
             "labels": [docker.ContainerLabelArgs(label=key, value=value) for key, value in sorted(labels.items())],
             "uploads": [
                 docker.ContainerUploadArgs(file=path, content=content, permissions="0444")
                 for path, content in sorted(files.items())
             ],
             "mounts": mounts,
-            "tmpfs": dict.fromkeys(spec.scratch, "rw,nosuid,nodev,noexec,size=64m,mode=1777"),
+            "tmpfs": dict.fromkeys([*spec.scratch, *(COMMON if files else ())], SCRATCH),
             # Docker refuses uploads to a read-only root; the user is never root, so the root is out of reach anyway.
             "read_only": not files,
             "capabilities": docker.ContainerCapabilitiesArgs(drops=["ALL"]),
@@ -243,9 +253,9 @@ def _url(template: UrlTemplate) -> Output[str]:
     )
 
 
-def _healthcheck(health: Health) -> docker.ContainerHealthcheckArgs:
+def _healthcheck(health: Health, address: str) -> docker.ContainerHealthcheckArgs:
     return docker.ContainerHealthcheckArgs(
-        tests=_test(health.probe),
+        tests=_test(health.probe, "127.0.0.1" if address == EVERYWHERE else address),
         interval=_duration(health.interval),
         timeout=_duration(health.timeout),
         retries=health.retries,
@@ -259,10 +269,10 @@ def _duration(seconds: int) -> str:
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
 
 
-def _test(probe: HttpProbe | ExecProbe) -> list[str]:
+def _test(probe: HttpProbe | ExecProbe, host: str) -> list[str]:
     if isinstance(probe, ExecProbe):
         return ["CMD", *probe.command]
-    url = f"http://127.0.0.1:{probe.port}{probe.path}"
+    url = f"http://{host}:{probe.port}{probe.path}"
     # Images differ in what they carry; each of these exits with 0 for a status below 400 only.
     return [
         "CMD-SHELL",

@@ -22,6 +22,8 @@ ROOT = "/srv/ai-review-engine"
 DATABASE = "ai_review_prod"
 START_SECONDS = 60.0
 ANYWHERE = "0.0.0.0"  # noqa: S104  # inside a container
+USER = "1234567890:10001"
+"""Any user will do, in this group."""
 COMMANDS: Mapping[str, tuple[str, tuple[str, ...], int | None]] = {
     "migrate": ("api", ("python", "-m", "schema.migrate"), None),
     "api": ("api", ("python", "-m", "uvicorn", "api.main:app", "--host", ANYWHERE, "--port", "8000"), 8000),
@@ -179,7 +181,7 @@ class Lab:
             command=[*(command or default), *arguments],
             working_dir=f"{ROOT}/apps/{folder}",
             environment={name: value for name, value in merged.items() if value},
-            user="10001:10001",
+            user=USER,
             read_only=True,
             tmpfs={"/tmp": "size=64m,mode=1777"},  # noqa: S108  # a path inside the container
             volumes=dict(volumes or {}),

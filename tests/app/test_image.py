@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.app.conftest import Running
-from tests.app.lab import COMMANDS, ROOT, Lab, wait_for
+from tests.app.lab import COMMANDS, ROOT, USER, Lab, wait_for
 from tests.app.sources import APPS
 
 SECRETS = ("DATABASE_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "REDIS_URL")
@@ -30,10 +30,10 @@ def test_the_folders_are_those_of_the_document(app: Running) -> None:
         assert name in output.split()
 
 
-def test_no_tier_runs_as_root_and_no_code_belongs_to_the_user(app: Running) -> None:
-    assert app.api.execute("id", "-u")[1].strip() == "10001"
-    _, owned = app.api.execute("find", ROOT, "-user", "10001")
-    assert owned.split() == [f"{ROOT}/logs"]
+def test_every_tier_runs_as_a_user_that_the_image_does_not_know_and_writes_to_its_logs_alone(app: Running) -> None:
+    assert ":".join(app.api.execute("id", flag)[1].strip() for flag in ("-u", "-g")) == USER
+    _, writable = app.api.execute("find", ROOT, "-perm", "/222", "-not", "-type", "l", "-not", "-user", "0")
+    assert writable.split() == [f"{ROOT}/logs"]
 
 
 def test_the_image_holds_no_credential_and_no_installer(lab: Lab, app: Running) -> None:

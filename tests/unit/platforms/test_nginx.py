@@ -1,6 +1,11 @@
+from collections.abc import Sequence
 from dataclasses import replace
+from ipaddress import IPv4Network
 
-from platforms.docker.nginx import Backend, render
+from platforms.docker import nginx
+from platforms.docker.nginx import Backend
+
+SCRAPERS = IPv4Network("10.1.2.0/26")
 
 WEB = Backend(
     path="/",
@@ -16,6 +21,11 @@ WEB = Backend(
 )
 API = replace(WEB, path="/api/", host="api.system", port=8000, strip_prefix=True)
 DASHBOARD = replace(WEB, path="/dashboard/", host="dashboard.system", port=8501, websocket=True, sticky=True)
+
+
+def render(hosts: dict[str, Sequence[Backend]], *, https_port: int) -> str:
+    """The configuration as text."""
+    return nginx.render(hosts, https_port=https_port, scrapers=SCRAPERS)
 
 
 def block(text: str, opening: str) -> str:
@@ -88,3 +98,9 @@ def test_each_host_has_a_server_with_its_own_routes_and_security_headers() -> No
 
 def test_only_current_tls_versions_are_spoken() -> None:
     assert "ssl_protocols TLSv1.2 TLSv1.3;" in render({"localhost": [WEB]}, https_port=443)
+
+
+def test_connection_counts_are_for_the_scrapers_alone() -> None:
+    text = render({"localhost": [WEB]}, https_port=443)
+    assert "geo $scraper { default 0; 10.1.2.0/26 1; }" in text
+    assert "if ($scraper = 0) { return 403; }" in block(text, "location = /metrics {")
