@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from flask import Flask, Response, abort, g, redirect, render_template, request, url_for
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -24,6 +25,8 @@ log = logging.getLogger("web")
 
 PORT = 5000
 API_SECONDS = 5.0
+AGAIN = urllib3.Retry(total=3, backoff_factor=0.1, redirect=0, status=0, allowed_methods=["GET"])
+"""What a replica of the API that stops leaves without an answer is asked again, where HTTP allows that."""
 LATEST = 20
 MAX_TEXT = 100_000
 MAX_FORM = 1_000_000
@@ -42,9 +45,11 @@ class Api:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.session = requests.Session()
+        self.session.mount("http", requests.adapters.HTTPAdapter(max_retries=AGAIN))
 
     def create(self, text: str) -> requests.Response:
-        return self.session.post(f"{self.url}/jobs", json={"text": text}, timeout=API_SECONDS)
+        # Not over a kept-alive connection, which the API may be closing: nobody could tell whether the job was stored.
+        return requests.post(f"{self.url}/jobs", json={"text": text}, timeout=API_SECONDS)
 
     def latest(self) -> list[dict[str, Any]]:
         answer = self.session.get(f"{self.url}/jobs", params={"limit": LATEST}, timeout=API_SECONDS)
@@ -147,16 +152,34 @@ def serve(app: Flask, settings: configuration.Settings) -> None:
     """Run gunicorn in this process until SIGTERM. One process with threads: its metrics are complete."""
     from gunicorn.app.base import BaseApplication  # noqa: PLC0415  # only where it serves
     from gunicorn.glogging import Logger  # noqa: PLC0415
+    from gunicorn.workers.gthread import ThreadWorker  # noqa: PLC0415
 
     class OurLogs(Logger):  # type: ignore[misc]  # gunicorn has no types
         def setup(self, cfg: Any) -> None:
             super().setup(cfg)
             logs.configure("web", settings.log_level)
 
+    class Drained(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+        """Accepts what is queued before it stops, and refuses what comes then: the proxy sends that elsewhere.
+
+        By itself it lets connections queue up until it has ended, which resets them.
+        """
+
+        def set_accept_enabled(self, enabled: bool) -> None:
+            super().set_accept_enabled(enabled)
+            if self.alive:
+                return
+            for listener in self.sockets:
+                accepted = -1
+                while accepted != self.nr_conns:
+                    accepted = self.nr_conns
+                    self.accept(listener)
+                listener.close()
+
     options = {
         "bind": f"0.0.0.0:{PORT}",
         "workers": 1,
-        "worker_class": "gthread",
+        "worker_class": Drained,
         "threads": 8,
         "graceful_timeout": 20,
         "worker_tmp_dir": "/tmp",  # noqa: S108  # the only place that a read-only container can write to
