@@ -1,7 +1,8 @@
 """The NGINX configuration of the edge, as text: a pure function of the routes.
 
 Upstream names are resolved at run time through Docker's DNS (`resolver` and a variable in `proxy_pass`), so that
-replacing a container needs no reload; a request whose connection fails goes to the next replica.
+replacing a container needs no reload. The DNS also names containers that start or stop: a request whose connection
+fails goes to the next one, until one takes it; a POST does so only as long as nothing of it was sent.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ http {
   access_log /dev/stdout json;
 
   resolver 127.0.0.11 valid=1s ipv6=off;
-  resolver_timeout 2s;
+  resolver_timeout 10s;
   map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
 
   ssl_certificate tls.crt;
@@ -120,7 +121,8 @@ ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POL
   proxy_http_version 1.1;
   proxy_connect_timeout 1s;
   proxy_next_upstream error timeout;
-  proxy_next_upstream_tries 3;
+  proxy_next_upstream_tries 0;
+  proxy_next_upstream_timeout 15s;
 """
 
 

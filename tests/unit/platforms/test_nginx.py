@@ -45,6 +45,13 @@ def test_upstreams_are_resolved_at_run_time() -> None:
     assert "proxy_pass http://$backend:5000;" in location
 
 
+def test_a_request_goes_on_until_a_replica_takes_it_but_is_never_sent_twice_unless_it_may_be() -> None:
+    text = render({"localhost": [WEB]}, https_port=443)
+    assert "proxy_next_upstream error timeout;" in text
+    assert "proxy_next_upstream_tries 0;" in text
+    assert "non_idempotent" not in text
+
+
 def test_a_stripped_prefix_is_cut_off_and_told() -> None:
     location = block(render({"localhost": [API]}, https_port=443), "location /api/ {")
     assert "rewrite ^/api/(.*)$ /$1 break;" in location
