@@ -15,6 +15,7 @@ from pulumi import Input, Output, Resource, ResourceOptions
 
 from platforms.docker.context import LABEL, Context, NetworkGrant, grant_of, open_network, secret_value
 from platforms.docker.isolation import EVERYWHERE, bind_address, own_user
+from platforms.docker.trial import http_check, trial_of
 from platforms.specs import (
     BIND_ADDRESS,
     MIB,
@@ -56,6 +57,9 @@ class DockerWorkloads:
         """Run `spec.replicas` containers, under an endpoint that was reserved before or one of their own."""
         if endpoint is None and spec.port is not None:
             endpoint = self.reserve(name, spec, parent=parent)
+        trial = trial_of(spec)
+        if trial is not None:
+            spec = replace(spec, after=[*spec.after, self.run_once(f"{name}-trial", trial, parent=parent)])
         containers = [self._replica(name, spec, index, endpoint, parent) for index in range(spec.replicas)]
         return Served(endpoint=endpoint, ready=containers)
 
@@ -272,11 +276,4 @@ def _duration(seconds: int) -> str:
 def _test(probe: HttpProbe | ExecProbe, host: str) -> list[str]:
     if isinstance(probe, ExecProbe):
         return ["CMD", *probe.command]
-    url = f"http://{host}:{probe.port}{probe.path}"
-    # Images differ in what they carry; each of these exits with 0 for a status below 400 only.
-    return [
-        "CMD-SHELL",
-        f"if command -v curl >/dev/null; then curl -fsS -o /dev/null {url};"
-        f" elif command -v wget >/dev/null; then wget -q -O /dev/null {url};"
-        f" else python3 -c \"import urllib.request as r; r.urlopen('{url}', timeout=5)\"; fi",
-    ]
+    return ["CMD-SHELL", http_check(probe, host)]

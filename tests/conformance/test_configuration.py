@@ -81,7 +81,7 @@ def test_a_scale_request_changes_the_number_of_containers(tmp_path: Path) -> Non
     systems = [{"name": SYSTEM, "services": {"api": {"replicas": 5}, "worker": {"replicas": 4}}}]
     graph = programs.run({**programs.dev_config(), "systems": systems}, tmp_path)
     names = [one.name for one in graph.of_type(":Container")]
-    assert sum(name.startswith(f"{SYSTEM}-api-") for name in names) == 5
+    assert sum(name.startswith(f"{SYSTEM}-api-") for name in names) == 5 + 1  # and its trial
     assert sum(name.startswith(f"{SYSTEM}-jobs-worker-") for name in names) == 4
 
 

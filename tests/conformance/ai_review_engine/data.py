@@ -22,7 +22,7 @@ from tests.conformance.model import contains, lacks, row, shown
 DATABASE = contains("[secret] postgresql://ai_review:", "@postgres:5432/ai_review_dev")
 POSTGRES_NET = "ai-review-engine-data-postgres-net"
 REDIS_NET = "ai-review-engine-data-redis-net"
-STORE_CLIENTS = ["api", "beat", "schema", "worker"]
+STORE_CLIENTS = ["api", "api-trial", "beat", "schema", "worker"]
 
 FACTS = (
     fact(
@@ -75,7 +75,7 @@ FACTS = (
         "D S P",
         D=shown(
             row(REDIS, "startsAfter", ["postgres"]),
-            row(API, "startsAfter", ["postgres", "redis", "schema"]),
+            row(API, "startsAfter", ["api-trial", "postgres", "redis", "schema"]),
             main_job("the containers' start times have this order"),
         ),
     ),

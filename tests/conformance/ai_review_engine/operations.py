@@ -25,6 +25,7 @@ from tests.conformance.ai_review_engine.names import (
 from tests.conformance.model import INNER_LOOP, Behaviour, Decided, contains, row, shown
 
 TIERS = (API, WEB, DASHBOARD)
+BEFORE_WEB = ["api", "api-trial", "beat", "postgres", "redis", "schema", "web-trial", "worker"]
 INNER_LOOP_ADR = "inner-loop-profile"
 
 
@@ -154,10 +155,10 @@ FACTS = (
         "D S P",
         D=shown(
             row(REDIS, "startsAfter", ["postgres"]),
-            row(API, "startsAfter", ["postgres", "redis", "schema"]),
-            row(WORKER, "startsAfter", ["api", "postgres", "redis", "schema"]),
-            row(WEB, "startsAfter", ["api", "beat", "postgres", "redis", "schema", "worker"]),
-            row(DASHBOARD, "startsAfter", ["api", "beat", "postgres", "redis", "schema", "web", "worker"]),
+            row(API, "startsAfter", ["api-trial", "postgres", "redis", "schema"]),
+            row(WORKER, "startsAfter", ["api", "api-trial", "postgres", "redis", "schema"]),
+            row(WEB, "startsAfter", BEFORE_WEB),
+            row(DASHBOARD, "startsAfter", sorted([*BEFORE_WEB, "web", "dashboard-trial"])),
             main_job("the containers' start times have the documented order"),
         ),
     ),
