@@ -69,6 +69,7 @@ class Stack:
     """What the commands printed."""
     started: dict[str, list[str]] = field(default_factory=dict)
     """When the first deployment's containers started, by service."""
+    _authority: str | None = None
 
     @property
     def url(self) -> str:
@@ -92,6 +93,7 @@ class Stack:
 
     def make(self, target: str, *variables: str, check: bool = True) -> Ran:
         """`make TARGET STACK=… VARIABLE=…` in the checkout."""
+        self._authority = None  # The target may make another one.
         return self._run(["make", target, f"STACK={self.name}", *variables], environment(), check=check)
 
     def pulumi(self, *arguments: str, check: bool = True, log: bool = True) -> Ran:
@@ -140,7 +142,7 @@ class Stack:
 
     def trust(self) -> ssl.SSLContext:
         """TLS that trusts the stack's authority and nobody else."""
-        if not hasattr(self, "_authority"):
+        if self._authority is None:
             self._authority = self.output("caCertificate")
         return ssl.create_default_context(cadata=self._authority)
 
