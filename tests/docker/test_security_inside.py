@@ -52,7 +52,8 @@ CONNECT = (
     'for target in "$@"; do timeout 2 bash -c ": </dev/tcp/${target/://}" 2>/dev/null && echo "$target"; done; true'
 )
 WRITABLE = (
-    r"find / -xdev \( -path /proc -o -path /sys -o -path /dev \) -prune -o -writable -not -type l -print 2>/dev/null; true"
+    r"find / -xdev \( -path /proc -o -path /sys -o -path /dev \) -prune -o -writable -not -type l -print 2>/dev/null;"
+    " true"
 )
 BOMB = """
 count=0
