@@ -9,11 +9,16 @@ from config import load
 from platforms.registry import make_platform
 from policies.names import POLICY_NAMES
 from systems import CATALOGUE, deploy
+from toolchain.leftovers import refuse_leftovers
 
 
 def main() -> None:
-    """Deploy the current stack. Raises `config.ConfigError` before any resource is registered."""
+    """Deploy the current stack.
+
+    Raises `config.ConfigError`, or `pulumi.RunError` for an interrupted stack, before any resource is registered.
+    """
     stack = load(catalogue=CATALOGUE, policy_names=POLICY_NAMES)
+    refuse_leftovers(pulumi.get_stack())
     platform = make_platform(stack, pulumi.get_stack())
     foundation = Foundation("foundation", FoundationArgs(domain=stack.domain), platform)
     urls = {system.name: deploy(system, stack, foundation) for system in stack.systems}

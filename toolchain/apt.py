@@ -33,6 +33,7 @@ def install(*packages: str) -> None:
         try:
             run(command, log=log, env=env)
         except ToolchainError:
-            # Package lists that are missing or old are the usual reason.
+            # Package lists that are missing or old are the usual reason, or an installation that was interrupted.
+            run(["dpkg", "--configure", "-a"], log=LOGS / "dpkg-configure.log", env=env)
             run(["apt-get", "update"], log=LOGS / "apt-update.log", env=env)
             run(command, log=log, env=env)

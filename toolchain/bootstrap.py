@@ -20,9 +20,11 @@ from pathlib import Path
 from toolchain import apt, engine, plugin_step, pulumi_cli, stack_filter, state
 from toolchain.console import ToolchainError, run, say, step
 from toolchain.environment import full
-from toolchain.paths import LOGS, ROOT, VENV, VENV_PYTHON
+from toolchain.paths import LOGS, ROOT, TOOLS, VENV, VENV_PYTHON
 
 PYTHON = (3, 11)
+UNFINISHED = TOOLS / "venv-unfinished"
+"""There while the virtual environment is being made or changed: one that was killed then may lack any file."""
 
 
 def check_python() -> None:
@@ -46,16 +48,32 @@ def venv(*, tests: bool) -> None:
         name = "requirements-dev.txt"
         stamps = []
     stamps.append(VENV / f".stamp-{_hash([*files, 'requirements-dev.txt'])}")
-    if _made_by_this_python() and any(stamp.is_file() for stamp in stamps):
+    if _made_by_this_python() and not UNFINISHED.exists() and any(stamp.is_file() for stamp in stamps):
         return
+    _begin()
     if not _made_by_this_python():
         _create_venv()
     with step(f"pip install -r {name} into .venv"):
         pip: list[str | Path] = [VENV_PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        run([*pip, "--requirement", ROOT / name], log=LOGS / "pip.log", cwd=ROOT)
+        try:
+            run([*pip, "--requirement", ROOT / name], log=LOGS / "pip.log", cwd=ROOT)
+        except ToolchainError:
+            # A pip that fails has changed nothing: it installs once it has everything.
+            UNFINISHED.unlink()
+            raise
     for old in VENV.glob(".stamp-*"):
         old.unlink()
     stamps[0].touch()
+    UNFINISHED.unlink()
+
+
+def _begin() -> None:
+    """Mark the environment as unfinished; one that an interrupted run has left so goes."""
+    UNFINISHED.parent.mkdir(exist_ok=True)
+    if UNFINISHED.exists():
+        say("an interrupted run left .venv unfinished: it is made anew")
+        shutil.rmtree(VENV, ignore_errors=True)
+    UNFINISHED.touch()
 
 
 def _hash(names: list[str]) -> str:

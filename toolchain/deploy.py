@@ -18,6 +18,7 @@ from toolchain.environment import full
 from toolchain.paths import CLI_LINK, ROOT, TOOLS
 from toolchain.recover import recover
 from toolchain.stack_filter import settle
+from toolchain.turns import turn
 
 PACK = ("--policy-pack", "policies")
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -39,20 +40,32 @@ def deploy(action: str, stack: str, extra: list[str]) -> int:
     Raises ToolchainError when the stack cannot be put right before.
     """
     cli = pulumi()
-    again: list[str] = []
-    if action != "preview":
-        for urn in recover(cli, stack):
-            again += ["--replace", urn] if action == "up" else []
-    command = [str(cli), *COMMANDS[action], "--stack", stack, *again, *extra]
-    # An interrupt reaches Pulumi itself, which then ends in good order: this process waits for it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    status = subprocess.run(
-        command, cwd=ROOT, env=full(), check=False, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ).returncode
+    command = [str(cli), *COMMANDS[action], "--stack", stack, *extra]
+    if action == "preview":
+        status = _run(command)
+    else:
+        with turn(stack) as held:
+            for urn in recover(cli, stack):
+                command += ["--replace", urn] if action == "up" else []
+            status = _run(command, held)
     settle(stack)
     if status == 0 and action == "up":
         print(closing(outputs(cli, stack), TOOLS / f"ca-{stack}.pem"))
     return status
+
+
+def _run(command: list[str], *held: int) -> int:
+    """Run Pulumi, which holds the stack's turn too: should this process be killed, the next run waits for it."""
+    # An interrupt reaches Pulumi itself, which then ends in good order: this process waits for it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        env=full(),
+        check=False,
+        pass_fds=held,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ).returncode
 
 
 def outputs(cli: Path, stack: str) -> dict[str, Any]:

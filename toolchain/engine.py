@@ -75,8 +75,8 @@ def host() -> str:
     return ENGINE_FILE.read_text().strip() if ENGINE_FILE.is_file() else DEFAULT
 
 
-def client(timeout: int = 900) -> DockerClient:
-    """A client of the engine; `timeout` is in seconds between two pieces of an answer.
+def client(timeout: int = 900, address: str | None = None) -> DockerClient:
+    """A client of the engine, or of the one at `address`; `timeout` is in seconds between two pieces of an answer.
 
     Raises ToolchainError when none answers.
     """
@@ -85,7 +85,7 @@ def client(timeout: int = 900) -> DockerClient:
     from docker.errors import DockerException  # noqa: PLC0415
 
     try:
-        return DockerClient(base_url=host(), timeout=timeout, use_ssh_client=True)
+        return DockerClient(base_url=address or host(), timeout=timeout, use_ssh_client=True)
     except DockerException as error:
         raise ToolchainError(f"{INSTRUCTION} ({error})") from error
 

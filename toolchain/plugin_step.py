@@ -59,7 +59,13 @@ def _folder(name: str, version: str) -> Path:
 
 def _present(cli: Path, pins: dict[str, str]) -> bool:
     beside = cli.resolve().parent / LANGUAGE_HOST
-    return beside.is_file() and all(_folder(name, version).is_dir() for name, version in pins.items())
+    return beside.is_file() and all(_is_whole(name, version) for name, version in pins.items())
+
+
+def _is_whole(name: str, version: str) -> bool:
+    """Whether a plugin is there, and no interrupted installation of it: the CLI marks those beside their folder."""
+    folder = _folder(name, version)
+    return folder.is_dir() and not folder.with_name(f"{folder.name}.partial").exists()
 
 
 def _official(cli: Path, pins: dict[str, str]) -> list[str]:
@@ -67,7 +73,7 @@ def _official(cli: Path, pins: dict[str, str]) -> list[str]:
     missing: list[str] = []
     patience = ASK_TIMEOUT
     for name, version in pins.items():
-        if _folder(name, version).is_dir() and not _is_stand_in(name, version):
+        if _is_whole(name, version) and not _is_stand_in(name, version):
             continue
         if missing:
             missing.append(name)

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
-import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from docker import DockerClient
-from docker.errors import APIError
 
-from toolchain import engine, state
+from toolchain import engine, state, strays
 from toolchain.console import ToolchainError, run, say
 from toolchain.environment import full
 from toolchain.paths import LOGS, ROOT, STATE
 
-STACK_LABEL = "ai-platform.stack"
 ROLE_LABEL = "ai-platform.role"
-RETAIN_LABEL = "ai-platform.retain"
 CONTAINER = "docker:index/container:Container"
+PROVIDER = "pulumi:providers:docker"
+PATIENCE = 900.0
+"""Seconds that a run which still works on the stack has to end."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +32,32 @@ class Known:
 
     ids: frozenset[str]
     """Ids of the resources: of containers, networks and (their names) volumes."""
-    failed_jobs: tuple[str, ...]
+    failed_jobs: tuple[str, ...] = ()
     """URNs of one-shot jobs that ended with another exit code than 0."""
-    pending: bool
-    """Whether operations were begun and not finished."""
+    pending: tuple[str, ...] = ()
+    """Operations that were begun and not finished, in words."""
+    unborn: frozenset[str] = frozenset()
+    """Names on the engine of what was being created."""
+    engines: tuple[str, ...] = ()
+    """Addresses of the engines that the stack was deployed to."""
 
 
 def read_state(deployment: dict[str, Any]) -> Known:
-    """What matters here of the `deployment` of a `pulumi stack export`."""
+    """What matters here of a state's latest deployment."""
     resources = deployment.get("resources") or []
+    operations = deployment.get("pending_operations") or []
+    begun = [(str(one["type"]), one["resource"]) for one in operations]
+    hosts = [(one.get("inputs") or {}).get("host") for one in resources if one.get("type") == PROVIDER]
     return Known(
         ids=frozenset(str(resource["id"]) for resource in resources if resource.get("id")),
         failed_jobs=tuple(str(resource["urn"]) for resource in resources if _failed_job(resource)),
-        pending=bool(deployment.get("pending_operations")),
+        pending=tuple(f"{kind} {str(resource['urn']).rpartition('::')[2]}" for kind, resource in begun),
+        unborn=frozenset(
+            str(name)
+            for kind, resource in begun
+            if kind == "creating" and (name := (resource.get("inputs") or {}).get("name"))
+        ),
+        engines=tuple(dict.fromkeys(str(host) for host in hosts if host)),
     )
 
 
@@ -54,15 +67,34 @@ def _failed_job(resource: dict[str, Any]) -> bool:
     return resource.get("type") == CONTAINER and labels.get(ROLE_LABEL) == "job" and bool(outputs.get("exitCode"))
 
 
+def load_state(stack: str) -> Known:
+    """What the local backend's file says of a stack.
+
+    Raises ToolchainError when it cannot be read.
+    """
+    file = state.stack_file(stack)
+    try:
+        return read_state(json.loads(file.read_text())["checkpoint"].get("latest") or {})
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ToolchainError(f"the state of stack {stack} in {file} cannot be read: {error}") from error
+
+
 def recover(cli: Path, stack: str) -> tuple[str, ...]:
     """Put a stack of the local backend right; returns the URNs of the jobs that must run again.
 
-    Raises ToolchainError when another process works on the stack.
+    Raises ToolchainError when another process works on the stack and does not end.
     """
     if not (state.is_local() and state.stack_file(stack).is_file()):
         return ()
+    _wait(stack)
+    _mend_file(stack)
     _release(cli, stack)
-    known = read_state(_export(cli, stack))
+    known = load_state(stack)
+    # Before the pending operations are cleared: they tell which volumes nothing has ever worked in.
+    for address in known.engines or (engine.host(),):
+        if engine.answers(address):
+            client = engine.client(address=address)
+            strays.remove(client, find_strays(client, stack, known))
     if known.pending:
         say("operations of an interrupted run are pending: refreshing")
         command: list[str | Path] = [
@@ -75,10 +107,13 @@ def recover(cli: Path, stack: str) -> tuple[str, ...]:
             stack,
         ]
         run(command, log=LOGS / "refresh.log", env=full(), cwd=ROOT)
-        known = read_state(_export(cli, stack))
-    if engine.answers(engine.host()):
-        remove_strays(engine.client(), stack, known.ids, born=state_birth())
+        known = load_state(stack)
     return known.failed_jobs
+
+
+def find_strays(client: DockerClient, stack: str, known: Known) -> list[strays.Stray]:
+    """What an engine has of the stack and the state does not know."""
+    return strays.find(client, stack, known.ids, born=state_birth(), unborn=known.unborn)
 
 
 def state_birth() -> float:
@@ -86,24 +121,49 @@ def state_birth() -> float:
     return (STATE / ".pulumi" / "meta.yaml").stat().st_mtime
 
 
-def _export(cli: Path, stack: str) -> dict[str, Any]:
-    command = [str(cli), "stack", "export", "--stack", stack]
-    done = subprocess.run(command, cwd=ROOT, env=full(), capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ToolchainError(f"the state of stack {stack} cannot be read: {done.stderr.strip()}")
-    deployment: dict[str, Any] = json.loads(done.stdout)["deployment"]
-    return deployment
+def _mend_file(stack: str) -> None:
+    """Take Pulumi's copy of the state before its last step where the file itself was cut short (power, a full disk).
+
+    Pulumi writes each version beside the file and renames it: what a killed CLI left half-written goes.
+    """
+    file = state.stack_file(stack)
+    for half in file.parent.glob(f"{file.name}*.tmp"):
+        half.unlink()
+    copy = file.with_name(f"{file.name}.bak")
+    if _is_json(file) or not _is_json(copy):
+        return
+    shutil.copyfile(file, file.with_name(f"{file.name}.broken"))
+    whole = file.with_name(f"{file.name}.mended")
+    shutil.copyfile(copy, whole)
+    whole.replace(file)
+    say(f"the state of stack {stack} was cut short: Pulumi's copy before its last step is taken")
+
+
+def _is_json(file: Path) -> bool:
+    try:
+        return bool(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        return False
 
 
 # ── the lock ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 def locks(stack: str) -> Iterator[dict[str, Any]]:
-    """The locks on a stack of the local backend."""
+    """The locks on a stack of the local backend.
+
+    Pulumi takes any file there for a lock, also one that was killed before it had its name (`….json.….tmp`).
+    """
     folder = STATE / ".pulumi" / "locks" / "organization" / state.PROJECT / stack
-    for file in sorted(folder.glob("*.json")):
+    for file in sorted(folder.iterdir() if folder.is_dir() else ()):
+        if file.suffix == ".attrs":
+            continue
         try:
-            yield json.loads(file.read_text())
+            content = json.loads(file.read_text())
+            yield content if isinstance(content, dict) else {}
+        except FileNotFoundError:
+            # Given back between the listing and the reading.
+            continue
         except (OSError, ValueError):
-            # Given back between the listing and the reading, or cut short by a full disk: it names no live process.
+            # Cut short: it names no live process.
             yield {}
 
 
@@ -125,54 +185,22 @@ def is_alive(lock: dict[str, Any]) -> bool:
     return not command.is_file() or b"pulumi" in command.read_bytes()
 
 
+def _wait(stack: str) -> None:
+    """Wait for a process that works on the stack; it may have lost the run that started it."""
+    end = time.monotonic() + PATIENCE
+    told = False
+    while alive := [lock for lock in locks(stack) if is_alive(lock)]:
+        holder = f"pulumi works on stack {stack} (pid {alive[0].get('pid')} on {alive[0].get('hostname')})"
+        if time.monotonic() > end:
+            raise ToolchainError(f"{holder}: end it, or wait for it, then again")
+        if not told:
+            say(f"{holder}: waiting for it to end")
+            told = True
+        time.sleep(0.5)
+
+
 def _release(cli: Path, stack: str) -> None:
-    held = list(locks(stack))
-    if not held:
-        return
-    for lock in held:
-        if is_alive(lock):
-            raise ToolchainError(f"pulumi already works on stack {stack} (pid {lock.get('pid')}): wait for it to end")
-    say("the process that locked the stack is gone: its lock is cancelled")
-    run([cli, "cancel", "--yes", "--stack", stack], log=LOGS / "cancel.log", env=full(), cwd=ROOT)
-
-
-# ── strays ───────────────────────────────────────────────────────────────────────────────────────────────────────────
-def remove_strays(client: DockerClient, stack: str, ids: frozenset[str], *, born: float) -> list[str]:
-    """Remove what carries the stack's label, is in no state, and was made after `born`; returns the names.
-
-    Volumes that are labelled as kept on purpose stay.
-    """
-    query: dict[str, str | list[str] | bool] = {"label": f"{STACK_LABEL}={stack}"}
-    removed: list[str] = []
-    for container in client.containers.list(all=True, filters=query):
-        if container.id not in ids and _made(container.attrs["Created"]) >= born:
-            removed.append(f"container {container.name}")
-            container.remove(force=True, v=True)
-    for network in client.networks.list(filters={**query}):
-        if network.id not in ids and _made(network.attrs["Created"]) >= born:
-            network.reload()
-            for member in network.attrs.get("Containers") or {}:
-                network.disconnect(member, force=True)
-            removed.append(f"network {network.name}")
-            network.remove()
-    for volume in client.volumes.list(filters=query):
-        kept = (volume.attrs.get("Labels") or {}).get(RETAIN_LABEL) == "true"
-        if volume.name not in ids and not kept and _made(volume.attrs["CreatedAt"]) >= born:
-            try:
-                volume.remove()
-            except APIError as error:
-                say(f"volume {volume.name} is in no state and cannot be removed: {error.explanation}")
-                continue
-            removed.append(f"volume {volume.name}")
-    if removed:
-        say(f"in no state, removed: {', '.join(removed)}")
-    return removed
-
-
-def _made(timestamp: str) -> float:
-    """Seconds since the epoch of the engine's RFC 3339 time, whose fraction may have nine digits."""
-    head, dot, tail = timestamp.partition(".")
-    if dot:
-        digits = len(tail) - len(tail.lstrip("0123456789"))
-        timestamp = f"{head}.{tail[: min(digits, 6)].ljust(6, '0')}{tail[digits:]}"
-    return datetime.fromisoformat(timestamp).timestamp()
+    """Give back the locks of processes that are gone."""
+    if list(locks(stack)):
+        say("the process that locked the stack is gone: its lock is cancelled")
+        run([cli, "cancel", "--yes", "--stack", stack], log=LOGS / "cancel.log", env=full(), cwd=ROOT)

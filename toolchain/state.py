@@ -35,9 +35,12 @@ def ensure(cli: Path, stack: str) -> None:
         return
     STATE.mkdir(mode=0o700, exist_ok=True)
     if not PASSPHRASE.exists():
-        descriptor = os.open(PASSPHRASE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        # Named only once it is whole: an empty one would be taken for a passphrase.
+        fresh = PASSPHRASE.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32))
+        fresh.replace(PASSPHRASE)
         say(f"new passphrase for the state: {PASSPHRASE} (keep it as long as .state/)")
     if stack_file(stack).is_file():
         return

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
+from unittest import mock
 
 import pulumi
 import yaml
@@ -48,7 +50,10 @@ def run(
         pulumi.runtime.set_all_config(texts)
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    return record(program, stack=stack, override=override, root=folder)
+    # Without a backend: the state of the developer's own stack is not this program's.
+    with mock.patch.dict(os.environ):
+        os.environ.pop("PULUMI_BACKEND_URL", None)
+        return record(program, stack=stack, override=override, root=folder)
 
 
 def dev_config() -> dict[str, Any]:

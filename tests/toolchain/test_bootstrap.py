@@ -97,6 +97,7 @@ def test_the_virtual_environment_is_made_once_per_set_of_pins(tmp_path: Path, mo
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     monkeypatch.setattr(bootstrap, "VENV", tmp_path / ".venv")
     monkeypatch.setattr(bootstrap, "VENV_PYTHON", tmp_path / ".venv/bin/python")
+    monkeypatch.setattr(bootstrap, "UNFINISHED", tmp_path / ".toolchain/venv-unfinished")
     monkeypatch.setattr(bootstrap, "LOGS", tmp_path / "logs")
     commands: list[str] = []
 
@@ -116,6 +117,11 @@ def test_the_virtual_environment_is_made_once_per_set_of_pins(tmp_path: Path, mo
     assert commands[2:] == ["-m pip install"], "new pins are installed into the same environment"
     bootstrap.venv(tests=True)
     assert commands[3:] == ["-m pip install"]
+    (tmp_path / ".toolchain/venv-unfinished").touch()
+    bootstrap.venv(tests=True)
+    assert commands[4:] == ["-m venv --clear", "-m pip install"], "a killed run may have left any file out"
+    bootstrap.venv(tests=True)
+    assert len(commands) == 6
 
 
 def test_make_env_lets_pulumi_work_by_hand(bootstrapped: Path) -> None:

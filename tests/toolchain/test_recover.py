@@ -7,6 +7,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from docker import DockerClient
 
 from tests.toolchain.conftest import ROOT
-from toolchain import recover
+from toolchain import recover, strays
 from toolchain.console import ToolchainError
 from toolchain.images.workshop import Entry
 
@@ -32,7 +33,7 @@ class Host:
         self.stack = f"recover-{secrets.token_hex(4)}"
 
     def labels(self, **more: str) -> dict[str, str]:
-        return {recover.STACK_LABEL: self.stack, **more}
+        return {strays.STACK_LABEL: self.stack, **more}
 
     def container(self, *, network: str | None = None) -> str:
         """Start a tiny container; returns its id."""
@@ -54,13 +55,13 @@ class Host:
 
     def left(self) -> set[str]:
         """Ids (of volumes: names) of all that is there."""
-        query: Any = {"label": f"{recover.STACK_LABEL}={self.stack}"}
+        query: Any = {"label": f"{strays.STACK_LABEL}={self.stack}"}
         found = [*self.engine.containers.list(all=True, filters=query), *self.engine.networks.list(filters=query)]
         return {str(it.id) for it in found} | {str(it.name) for it in self.engine.volumes.list(filters=query)}
 
     def sweep(self) -> None:
         """Remove everything."""
-        query: Any = {"label": f"{recover.STACK_LABEL}={self.stack}"}
+        query: Any = {"label": f"{strays.STACK_LABEL}={self.stack}"}
         for container in self.engine.containers.list(all=True, filters=query):
             container.remove(force=True, v=True)
         for network in self.engine.networks.list(filters=query):
@@ -77,22 +78,61 @@ def host(engine: DockerClient, inventory: dict[str, Entry]) -> Iterator[Host]:
     made.sweep()
 
 
+def clear(host: Host, stack: str, ids: set[str], born: float = LONG_AGO, unborn: set[str] | None = None) -> list[str]:
+    """Remove the strays of a stack; returns what they were."""
+    found = strays.find(host.engine, stack, frozenset(ids), born=born, unborn=frozenset(unborn or set()))
+    return [str(one) for one in strays.remove(host.engine, found)]
+
+
 def test_what_is_in_no_state_is_removed_and_what_is_in_it_stays(host: Host) -> None:
     network_id, network = host.network()
     kept = {host.container(network=network), network_id, host.volume()}
     stray_network_id, stray_network = host.network()
-    strays = {host.container(network=stray_network), stray_network_id, host.volume()}
-    assert host.left() == kept | strays
-    removed = recover.remove_strays(host.engine, host.stack, frozenset(kept), born=LONG_AGO)
-    assert len(removed) == len(strays)
+    others = {host.container(network=stray_network), stray_network_id, host.volume()}
+    assert host.left() == kept | others
+    assert len(clear(host, host.stack, kept)) == len(others)
     assert host.left() == kept
-    assert recover.remove_strays(host.engine, host.stack, frozenset(kept), born=LONG_AGO) == []
+    assert clear(host, host.stack, kept) == []
+
+
+def test_a_container_that_was_created_and_never_started_is_removed(host: Host) -> None:
+    made = host.engine.containers.create(host.image, ["sleep", "300"], entrypoint="", labels=host.labels())
+    assert clear(host, host.stack, set()) == [f"container {made.name}"]
+
+
+def test_what_is_gone_meanwhile_is_no_error(host: Host) -> None:
+    container, (network, _) = host.container(), host.network()
+    found = strays.find(host.engine, host.stack, frozenset(), born=LONG_AGO)
+    assert [one.id for one in found] == [container, network]
+    host.sweep()
+    strays.remove(host.engine, found)
+    assert host.left() == set()
+
+
+def test_a_network_into_which_another_container_was_put_is_removed(host: Host) -> None:
+    _, network = host.network()
+    guest = host.engine.containers.run(
+        host.image, ["sleep", "300"], entrypoint="", detach=True, network=network, remove=True
+    )
+    try:
+        assert clear(host, host.stack, set()) == [f"network {network}"]
+        guest.reload()
+        assert guest.status == "running"
+    finally:
+        guest.kill()
 
 
 def test_a_volume_that_is_kept_on_purpose_stays(host: Host) -> None:
     kept = host.volume(retain="true")
     host.volume(retain="false")
-    recover.remove_strays(host.engine, host.stack, frozenset(), born=LONG_AGO)
+    clear(host, host.stack, set())
+    assert host.left() == {kept}
+
+
+def test_a_volume_to_be_kept_whose_creation_was_never_finished_is_removed(host: Host) -> None:
+    unborn, kept = host.volume(retain="true"), host.volume(retain="true")
+    assert clear(host, host.stack, set(), unborn={unborn}) == [f"volume {unborn}"]
+    assert clear(host, host.stack, {kept}, unborn={kept}) == [], "recorded, whatever else the state says of it"
     assert host.left() == {kept}
 
 
@@ -102,11 +142,25 @@ def test_a_volume_in_use_by_somebody_else_stays_and_is_named(host: Host, capsys:
         host.image, ["sleep", "300"], entrypoint="", detach=True, volumes={name: {"bind": "/data"}}
     )
     try:
-        assert recover.remove_strays(host.engine, host.stack, frozenset(), born=LONG_AGO) == []
+        assert clear(host, host.stack, set()) == []
         assert name in capsys.readouterr().err
         assert host.left() == {name}
     finally:
         user.remove(force=True)
+
+
+def test_a_volume_in_use_by_another_stray_goes_with_it(host: Host) -> None:
+    name = host.volume()
+    host.engine.containers.run(
+        host.image,
+        ["sleep", "300"],
+        entrypoint="",
+        detach=True,
+        labels=host.labels(),
+        volumes={name: {"bind": "/data"}},
+    )
+    assert len(clear(host, host.stack, set())) == 2
+    assert host.left() == set()
 
 
 def test_what_is_older_than_this_state_belongs_to_another_and_stays(host: Host) -> None:
@@ -114,13 +168,13 @@ def test_what_is_older_than_this_state_belongs_to_another_and_stays(host: Host) 
     host.container(network=network)
     host.volume()
     before = host.left()
-    assert recover.remove_strays(host.engine, host.stack, frozenset(), born=time.time() + 60) == []
+    assert clear(host, host.stack, set(), born=time.time() + 60) == []
     assert host.left() == before
 
 
 def test_another_stacks_things_stay(host: Host) -> None:
     container = host.container()
-    recover.remove_strays(host.engine, f"{host.stack}-other", frozenset(), born=LONG_AGO)
+    clear(host, f"{host.stack}-other", set())
     assert host.left() == {container}
 
 
@@ -209,16 +263,46 @@ def test_the_lock_of_a_killed_run_is_given_back(bootstrapped: Path, backend: Pat
     assert not file.exists()
 
 
-def test_the_lock_of_a_living_run_is_respected(bootstrapped: Path, backend: Path) -> None:
+def test_a_lock_that_was_killed_before_it_had_its_name_is_given_back(bootstrapped: Path, backend: Path) -> None:
+    file = lock(backend, dead_pid())
+    half = file.rename(file.with_name(f"{file.name}.18b9f3a2c1d4e5f6.tmp"))
+    half.write_text('{"pid":')
+    assert recover.recover(cli(), "dev") == ()
+    assert not half.exists()
+
+
+def test_the_lock_of_a_living_run_is_respected(
+    bootstrapped: Path, backend: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recover, "PATIENCE", 0.1)
     running = living_pulumi()
     try:
         file = lock(backend, running.pid)
-        with pytest.raises(ToolchainError, match=rf"pulumi already works on stack dev \(pid {running.pid}\)"):
+        with pytest.raises(ToolchainError, match=rf"pulumi works on stack dev \(pid {running.pid} on "):
             recover.recover(cli(), "dev")
         assert file.exists()
     finally:
         running.kill()
         running.communicate()
+
+
+def test_a_living_run_is_waited_for(bootstrapped: Path, backend: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    running = living_pulumi()
+    file = lock(backend, running.pid)
+
+    def end() -> None:
+        file.unlink()
+        running.kill()
+        running.communicate()
+
+    timer = threading.Timer(1.5, end)
+    timer.start()
+    try:
+        assert recover.recover(cli(), "dev") == ()
+        assert f"(pid {running.pid} on {socket.gethostname()}): waiting for it to end" in capsys.readouterr().err
+        assert running.returncode is not None
+    finally:
+        timer.join()
 
 
 def test_pending_operations_are_cleared(bootstrapped: Path, backend: Path) -> None:
@@ -228,9 +312,28 @@ def test_pending_operations_are_cleared(bootstrapped: Path, backend: Path) -> No
     pending = {"resource": {"urn": urn, "custom": False, "type": "pulumi:pulumi:Stack"}, "type": "creating"}
     content["checkpoint"]["latest"]["pending_operations"] = [pending]
     file.write_text(json.dumps(content))
-    assert recover.read_state(recover._export(cli(), "dev")).pending
+    assert recover.load_state("dev").pending == ("creating ai-platform-dev",)
     recover.recover(cli(), "dev")
-    assert not recover.read_state(recover._export(cli(), "dev")).pending
+    assert recover.load_state("dev").pending == ()
+
+
+def test_a_state_that_was_cut_short_is_taken_from_pulumis_copy(
+    bootstrapped: Path, backend: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = backend / ".pulumi/stacks/ai-platform/dev.json"
+    whole = file.read_text()
+    file.with_name("dev.json.bak").write_text(whole)
+    file.write_text(whole[: len(whole) // 2])
+    half = file.with_name("dev.json.18b9f3a2c1d4e5f6.tmp")
+    half.write_text(whole[:20])
+    recover.recover(cli(), "dev")
+    assert json.loads(file.read_text()) == json.loads(whole)
+    assert not half.exists()
+    assert "was cut short" in capsys.readouterr().err
+    file.with_name("dev.json.bak").unlink()
+    file.write_text("")
+    with pytest.raises(ToolchainError, match=r"the state of stack dev in \S+ cannot be read"):
+        recover.recover(cli(), "dev")
 
 
 # ── what the state says ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,11 +357,23 @@ def test_a_failed_job_runs_again_and_nothing_else_does() -> None:
     known = recover.read_state({"resources": resources})
     assert known.failed_jobs == ("schema",)
     assert known.ids == {"id-schema", "id-install", "id-fresh", "id-api"}
-    assert not known.pending
+    assert known.pending == ()
 
 
 def test_an_empty_state_is_read() -> None:
-    assert recover.read_state({"manifest": {}}) == recover.Known(frozenset(), (), pending=False)
+    assert recover.read_state({"manifest": {}}) == recover.Known(frozenset())
+
+
+def test_what_was_begun_is_told_in_words_and_the_engine_is_the_one_deployed_to() -> None:
+    prefix = "urn:pulumi:dev::ai-platform::"
+    provider = {"urn": "p", "type": recover.PROVIDER, "id": "1", "inputs": {"host": "unix:///run/other.sock"}}
+    volume = {"urn": f"{prefix}docker:index/volume:Volume::data", "inputs": {"name": "data-1234567"}}
+    old = {"urn": f"{prefix}docker:index/container:Container::api-0", "id": "c", "inputs": {"name": "api-0-1234567"}}
+    operations = [{"type": "creating", "resource": volume}, {"type": "deleting", "resource": old}]
+    known = recover.read_state({"resources": [provider], "pending_operations": operations})
+    assert known.pending == ("creating data", "deleting api-0")
+    assert known.unborn == {"data-1234567"}
+    assert known.engines == ("unix:///run/other.sock",)
 
 
 @pytest.mark.parametrize(
@@ -270,4 +385,4 @@ def test_an_empty_state_is_read() -> None:
     ],
 )
 def test_the_engines_times_are_read(timestamp: str, seconds: float) -> None:
-    assert recover._made(timestamp) == pytest.approx(seconds, abs=1e-6)
+    assert strays.made(timestamp) == pytest.approx(seconds, abs=1e-6)

@@ -41,10 +41,11 @@ def prepare(names: list[str], *, ask: bool) -> dict[str, Entry]:
 
 
 def read_inventory() -> dict[str, Entry]:
-    """The inventory of this machine, empty where there is none yet."""
-    if not INVENTORY.is_file():
+    """The inventory of this machine, empty where there is none yet or it was cut short."""
+    try:
+        entries: dict[str, Entry] = json.loads(INVENTORY.read_text())
+    except (OSError, ValueError):
         return {}
-    entries: dict[str, Entry] = json.loads(INVENTORY.read_text())
     return entries
 
 

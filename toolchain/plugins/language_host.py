@@ -24,6 +24,8 @@ from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import language_pb2 as lang
 from pulumi.runtime.proto import language_pb2_grpc, plugin_pb2
 
+from toolchain.plugins.parent import follow_parent
+
 BAIL = 32
 """Exit code of a program that has already reported its error to the engine."""
 PIPED: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -189,8 +191,9 @@ def answer(context: grpc.ServicerContext, function: Any, *args: Any) -> Any:
 
 
 def main() -> None:
-    """Serve until the CLI ends this process. The engine's address is the last argument; the port goes to stdout."""
+    """Serve until the CLI ends this process, or is gone. The engine's address comes last; the port goes to stdout."""
     host = LanguageHost(sys.argv[-1])
+    follow_parent(host.interrupt)
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=GRPC_OPTIONS)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")

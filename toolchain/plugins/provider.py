@@ -24,6 +24,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provid
 from pulumi.runtime.proto import provider_pb2 as rpc
 
 from toolchain.plugins import schema
+from toolchain.plugins.parent import follow_parent
 from toolchain.plugins.schema import UNKNOWN, Field, Values
 
 GRPC_OPTIONS = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -267,7 +268,8 @@ def difference(keys: Mapping[str, Field], old: Values, new: Values) -> rpc.DiffR
 
 
 def serve(provider: Provider) -> None:
-    """Serve until the engine ends this process. The port goes to stdout."""
+    """Serve until the engine ends this process, or is gone itself. The port goes to stdout."""
+    follow_parent()
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=64), options=GRPC_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server)
     port = server.add_insecure_port("127.0.0.1:0")
