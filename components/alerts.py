@@ -46,4 +46,11 @@ DATA = (
         severity="page",
         summary="A data engine does not answer its exporter",
     ),
+    AlertRule(
+        name="BackupTooOld",
+        expression="time() - backup_due_timestamp_seconds > 7200",
+        hold="5m",
+        severity="ticket",
+        summary="No backup of {{ $labels.engine }} was taken since it was due two hours ago",
+    ),
 )

@@ -32,6 +32,7 @@ def check(draft: Draft, around: Surroundings) -> Iterator[Finding]:
     yield from check_systems(draft, around)
     yield from _images(draft)
     yield from _registries(draft, around.stack)
+    yield from _backups(draft)
     yield from _secrets(draft, around.catalogue)
     if around.policy_names is not None:
         yield from _policies(draft, around.policy_names)
@@ -115,6 +116,15 @@ def _registries(draft: Draft, stack: str) -> Iterator[Finding]:
             problem = "is missing: the registry asks for a password"
             yield Finding(secret, problem, set_secret(stack, secret), near=path)
         seen.add(registry.address)
+
+
+def _backups(draft: Draft) -> Iterator[Finding]:
+    backups = draft.stack.backups
+    asked = "schedule" in backups.model_fields_set and backups.schedule != "off"
+    if "backups" in draft.known and asked and not backups.volume:
+        yield Finding(
+            ("backups", "schedule"), "needs `backups.volume`: there is nowhere to put backups", "Set it to true."
+        )
 
 
 def _secrets(draft: Draft, catalogue: Mapping[str, SystemFacts]) -> Iterator[Finding]:

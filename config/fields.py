@@ -6,11 +6,12 @@ A refusal says what is wrong and what would be right. It never repeats the value
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import UTC, date, datetime
 from ipaddress import IPv4Network, ip_address
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
+from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, SecretStr, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
@@ -33,6 +34,7 @@ _IMAGE = re.compile(
     r"(:(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?P<digest>@sha256:[0-9a-f]{64})?"
 )
 _BITNAMI = re.compile(r"((index\.|registry-1\.)?docker\.io/)?bitnami")
+_CRON_FIELDS = 5
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})( 00:00:00 \+0000 UTC)?")
 """The engine hands an unquoted YAML date over as a point in time."""
 _PRIVATE = tuple(IPv4Network(network) for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
@@ -184,6 +186,20 @@ def _day(value: Any) -> date:
         raise refuse("is not a day", "Write year, month and day, for example `2027-03-31`.") from None
 
 
+def _schedule(value: str) -> str:
+    if value == "off":
+        return value
+    fix = "Write five fields of cron, in UTC, for example `0 2 * * *` for 02:00 each day, or `off`."
+    if len(value.split()) != _CRON_FIELDS:
+        raise refuse("is not a cron expression of five fields", fix)
+    try:
+        next(CronSim(value, datetime(2024, 1, 1, tzinfo=UTC)))
+    except (CronSimError, StopIteration):
+        # A library's words may repeat the value.
+        raise refuse("is a cron expression that no time matches", fix) from None
+    return value
+
+
 def _not_blank(value: str) -> str:
     if not value.strip():
         raise refuse("is empty", "Give it a value, or remove the key to take the default.")
@@ -232,6 +248,8 @@ DockerHost = Annotated[
 Port = Annotated[int, Field(ge=1, le=65535)]
 EnvName = Annotated[str, AfterValidator(_env_name)]
 Day = Annotated[date, PlainValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
+Schedule = Annotated[str, AfterValidator(_schedule), WithJsonSchema({"type": "string", "title": "Cron expression"})]
+"""Five fields of cron, in UTC, or `off`."""
 Secret = Annotated[
     SecretStr,
     AfterValidator(_secret),

@@ -25,6 +25,7 @@ from config.fields import (
     Network,
     Port,
     RegistryAddress,
+    Schedule,
     Secret,
     Text,
     matching,
@@ -45,6 +46,7 @@ Engine = Literal[
     "postgres-exporter",
     "redis-exporter",
     "celery-exporter",
+    "backup",
     "grafana",
 ]
 """Logical names of images; `app` is the example application, which stands in where a service names no image."""
@@ -306,10 +308,14 @@ class Data(Model):
 
 
 class Backups(Model):
-    """Where backups go."""
+    """Archives of the data engines."""
 
     volume: bool = Field(default=True, examples=[True])
-    """Whether the stack has a volume for backups (ARE-083)."""
+    """Whether the stack has a volume for backups, and backups at all (ARE-083)."""
+    schedule: Schedule = Field(default="0 2 * * *", examples=["0 2 * * *"])
+    """When they are taken: five fields of cron, in UTC, or `off` for by hand only (ARE-077, ARE-087)."""
+    keep_days: int = Field(default=14, ge=1, le=3650, examples=[14])
+    """Days that an archive is kept; the newest stays in any case (ARE-084)."""
 
 
 class Exemption(Model):
@@ -373,7 +379,7 @@ class StackFile(Model):
     data: Data = Field(default=Data(), examples=[{"retainOnDestroy": False}])
     """The data engines of each system."""
     backups: Backups = Field(default=Backups(), examples=[{"volume": True}])
-    """Where backups go."""
+    """Archives of the data engines."""
     policies: Policies = Field(default=Policies(), examples=[{"minReplicas": 2}])
     """How strict the policy pack is on this stack."""
     secrets: Secrets = Field(default=Secrets(), examples=[{}])

@@ -233,6 +233,18 @@ class Completed(Started):
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupPolicy:
+    """How an engine is archived."""
+
+    volume: Volume
+    """Where the archives lie (ARE-083)."""
+    schedule: str
+    """Five fields of cron, in UTC; `off`: by hand only."""
+    keep_days: int
+    """Days that an archive is kept (ARE-084)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class PostgresSpec:
     """A PostgreSQL server with one database and its owner."""
 
@@ -243,8 +255,8 @@ class PostgresSpec:
     """Size of the data volume in bytes, where the platform can reserve it."""
     retain: bool
     """Keep the data when the stack is destroyed."""
-    backups: Volume | None = None
-    """Where archives of the database lie, at `/backups` of the server (ARE-083)."""
+    backups: BackupPolicy | None = None
+    """None: there are none."""
     after: Sequence[Started] = ()
 
 
@@ -255,6 +267,8 @@ class RedisSpec:
     resources: Resources
     storage: int
     retain: bool
+    backups: BackupPolicy | None = None
+    """None: there are none."""
     after: Sequence[Started] = ()
 
 
@@ -266,6 +280,8 @@ class Database(Started):
     replica: Endpoint | None
     pooled: Endpoint | None
     metrics: Endpoint
+    backups: Endpoint | None
+    """Age and state of the backups, as metrics; None where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)

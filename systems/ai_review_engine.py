@@ -23,6 +23,7 @@ from config import EngineImages, ServiceFacts, StackConfig, SystemConfig, System
 from platforms.specs import (
     GIB,
     MIB,
+    BackupPolicy,
     Endpoint,
     JobSpec,
     PostgresSpec,
@@ -46,8 +47,7 @@ DATABASES = {"development": "ai_review_dev", "staging": "ai_review_staging", "pr
 """ARE-041."""
 
 FACTS = SystemFacts(
-    services={
-        # ARE-008 … 014, 031 … 034, sizes ARE-025.
+    services={  # ARE-008 … 014, 031 … 034, sizes ARE-025.
         "api": ServiceFacts(min_replicas=2, max_replicas=10, default_replicas=2, cpu=1.0, memory=GIB),
         "web": ServiceFacts(min_replicas=1, max_replicas=10, default_replicas=2, cpu=1.0, memory=GIB),
         "dashboard": ServiceFacts(min_replicas=1, max_replicas=10, default_replicas=2, cpu=1.0, memory=GIB),
@@ -289,6 +289,9 @@ class _Common:
 
 
 def _data(stack: StackConfig, root: System) -> DataLayer:
+    volume = Volume(name="backups", keeps_data=True, retain=stack.data.retain_on_destroy)
+    policy = BackupPolicy(volume=volume, schedule=stack.backups.schedule, keep_days=stack.backups.keep_days)
+    backups = policy if stack.backups.volume else None
     return DataLayer(
         f"{NAME}-data",
         DataLayerArgs(
@@ -298,14 +301,13 @@ def _data(stack: StackConfig, root: System) -> DataLayer:
                 resources=Resources(cpu=1.0, memory=stack.data.postgres.memory),
                 storage=stack.data.postgres.storage,
                 retain=stack.data.retain_on_destroy,
-                backups=Volume(name="backups", keeps_data=True, retain=stack.data.retain_on_destroy)
-                if stack.backups.volume
-                else None,
+                backups=backups,
             ),
             redis=RedisSpec(
                 resources=Resources(cpu=0.5, memory=stack.data.redis.memory),
                 storage=stack.data.redis.storage,
                 retain=stack.data.retain_on_destroy,
+                backups=backups,
             ),
         ),
         root.scope,
@@ -357,11 +359,12 @@ def _observability(  # noqa: PLR0913, PLR0917 - everything is watched
     foundation: Foundation,
 ) -> ObservabilityStack:
     paths = {"dashboard": "/dashboard/_stcore/metrics"}  # ARE-060
-    exporters = {
-        # ARE-061, ARE-062.
+    exporters = {  # ARE-061, ARE-062.
         "worker": workers.metrics,
         "postgres": data.postgres.metrics,
         "redis": data.redis.metrics,
+        "postgres-backup": data.postgres.backups,
+        "redis-backup": data.redis.backups,
         "host": foundation.host_metrics,
         "edge": foundation.edge_metrics,
     }

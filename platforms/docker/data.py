@@ -1,4 +1,4 @@
-"""Data engines as containers from their official images, each with a volume, a password file and an exporter.
+"""Data engines as containers from their official images, each with a volume, a password file, an exporter and backups.
 
 One host offers neither a standby nor a pooler that would survive the host: `replica` and `pooled` are None here.
 """
@@ -15,6 +15,7 @@ from platforms.docker.workloads import DockerWorkloads
 from platforms.specs import (
     BIND_ADDRESS,
     MIB,
+    BackupPolicy,
     Database,
     Endpoint,
     ExecProbe,
@@ -29,6 +30,9 @@ from platforms.specs import (
 )
 
 EXPORTER = Resources(cpu=0.25, memory=64 * MIB, processes=128)
+BACKUP = Resources(cpu=0.5, memory=256 * MIB, processes=64)
+BACKUP_USER = "10001:10001"
+"""Owns the archives, and the folder `/backups` of the image."""
 POSTGRES_PASSWORD = "/run/secrets/postgres-password"  # noqa: S105 - a path
 REDIS_PASSWORD = "/run/secrets/redis-password"  # noqa: S105 - a path
 BACKUPS = "/backups"
@@ -70,7 +74,6 @@ class DockerData:
                     "/var/lib/postgresql/data": Volume(
                         name="postgresql", size=spec.storage, keeps_data=True, retain=spec.retain
                     ),
-                    **({BACKUPS: spec.backups} if spec.backups else {}),
                 },
                 scratch=("/tmp", "/var/run/postgresql"),  # noqa: S108 - inside the container
                 health=Health(
@@ -100,7 +103,10 @@ class DockerData:
             secret_files={POSTGRES_PASSWORD: password},
             parent=parent,
         )
-        return Database(primary=primary, replica=None, pooled=None, metrics=metrics, ready=served.ready)
+        backups = self._backups(name, primary, served, spec.backups, parent=parent)
+        return Database(
+            primary=primary, replica=None, pooled=None, metrics=metrics, backups=backups, ready=served.ready
+        )
 
     def redis(self, name: str, spec: RedisSpec, *, parent: Resource) -> Database:
         """Redis 7, persisted by append-only file and snapshot (ARE-050, ARE-087)."""
@@ -151,7 +157,10 @@ class DockerData:
             },
             parent=parent,
         )
-        return Database(primary=primary, replica=None, pooled=None, metrics=metrics, ready=served.ready)
+        backups = self._backups(name, primary, served, spec.backups, parent=parent)
+        return Database(
+            primary=primary, replica=None, pooled=None, metrics=metrics, backups=backups, ready=served.ready
+        )
 
     def _exporter(
         self,
@@ -181,6 +190,45 @@ class DockerData:
                 uses=[target],
                 after=[target_served],
                 health=Health(probe=HttpProbe(path="/metrics", port=port), interval=15),
+            ),
+            parent=parent,
+        )
+        return served.reached_at
+
+    def _backups(
+        self, name: str, target: Endpoint, target_served: Served, policy: BackupPolicy | None, *, parent: Resource
+    ) -> Endpoint | None:
+        """Takes the archives, on time and when it is asked to; nothing else of the system reads or writes them."""
+        if policy is None or target.password is None:
+            return None
+        password = f"/run/secrets/{target.host}-password"
+        served = self.workloads.serve(
+            f"{name}-backup",
+            ServiceSpec(
+                service=f"{target.host}-backup",
+                role="data",
+                image=self.workloads.context.images.engine("backup"),
+                user=BACKUP_USER,
+                port=9180,
+                resources=BACKUP,
+                # Two of them would take each backup twice.
+                rollout="exclusive",
+                env={
+                    "BACKUP_ENGINE": target.host,
+                    "BACKUP_SYSTEM": self.workloads.context.system,
+                    "BACKUP_HOST": target.host,
+                    "BACKUP_PORT": str(target.port),
+                    "BACKUP_USER": target.user or "",
+                    "BACKUP_DATABASE": target.database or "",
+                    "BACKUP_PASSWORD_FILE": password,
+                    "BACKUP_SCHEDULE": policy.schedule,
+                    "BACKUP_KEEP_DAYS": str(policy.keep_days),
+                },
+                secret_files={password: target.password},
+                volumes={BACKUPS: policy.volume},
+                uses=[target],
+                after=[target_served],
+                health=Health(probe=HttpProbe(path="/healthy", port=9180), interval=10),
             ),
             parent=parent,
         )

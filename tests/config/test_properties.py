@@ -39,7 +39,7 @@ FULL: dict[str, Any] = {
                                   "logs": {"maxSize": "10m", "maxFiles": 3}},
     "ai-platform:data": {"retainOnDestroy": False, "postgres": {"memory": "1Gi", "storage": "2Gi"},
                          "redis": {"memory": "1Gi", "storage": "2Gi"}},
-    "ai-platform:backups": {"volume": True},
+    "ai-platform:backups": {"volume": True, "schedule": "0 2 * * *", "keepDays": 14},
     "ai-platform:policies": {
         "minReplicas": 2,
         "levels": {"replicas-app-require-minimum": "advisory"},

@@ -137,6 +137,8 @@ def test_prometheus_finds_every_target_up(stack: Stack) -> None:
         ("worker", "worker"): 1,
         ("postgres", "postgres"): 1,
         ("redis", "redis"): 1,
+        ("postgres-backup", "postgres-backup"): 1,
+        ("redis-backup", "redis-backup"): 1,
         ("host", "host"): 1,
         ("edge", "edge"): 1,
     }

@@ -33,6 +33,7 @@ UIDS = {
     "postgres-exporter": "65534",
     "redis-exporter": "59000",
     "celery-exporter": "65534",
+    "backup": "10001",
 }
 """Users of the official images; the platform sets them for pulled images, whose default may be root."""
 PROBES: dict[str, tuple[int, str]] = {

@@ -67,6 +67,12 @@ CATALOG: tuple[Image, ...] = (
         version="0.11.2",
         requirements="toolchain/images/celery-exporter/requirements.txt",
     ),
+    Image(
+        name="backup",
+        parent="python",
+        package="postgresql-client-15",
+        requirements="toolchain/images/backup/requirements.txt",
+    ),
     Image(name="grafana", upstream="grafana/grafana:11.6.0", version="11.6.0", build=False),
     Image(
         name="app",

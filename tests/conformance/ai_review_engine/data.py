@@ -9,8 +9,10 @@ from tests.conformance.ai_review_engine.names import (
     DEFAULT_YML,
     DEVELOPMENT_YML,
     POSTGRES,
+    POSTGRES_BACKUP,
     POSTGRES_EXPORTER,
     REDIS,
+    REDIS_BACKUP,
     SCHEMA,
     WEB,
     WORKER,
@@ -23,6 +25,7 @@ DATABASE = contains("[secret] postgresql://ai_review:", "@postgres:5432/ai_revie
 POSTGRES_NET = "ai-review-engine-data-postgres-net"
 REDIS_NET = "ai-review-engine-data-redis-net"
 STORE_CLIENTS = ["api", "api-trial", "beat", "schema", "worker"]
+BACKUPS = (POSTGRES_BACKUP, REDIS_BACKUP)
 
 FACTS = (
     fact(
@@ -145,12 +148,12 @@ FACTS = (
             row(
                 POSTGRES_NET,
                 "members",
-                sorted([*STORE_CLIENTS, "postgres", "postgres-exporter"]),
+                sorted([*STORE_CLIENTS, "postgres", "postgres-exporter", "postgres-backup"]),
             ),
             row(
                 REDIS_NET,
                 "members",
-                sorted([*STORE_CLIENTS, "redis", "redis-exporter", "celery-exporter"]),
+                sorted([*STORE_CLIENTS, "redis", "redis-exporter", "redis-backup", "celery-exporter"]),
             ),
             *(
                 row(
@@ -176,7 +179,15 @@ FACTS = (
         ),
     ),
     fact(74, "Encryption at rest and in transit in production", "P"),
-    fact(77, "Full backup daily", "S P"),
+    fact(
+        77,
+        "Full backup daily",
+        "S P",
+        D=shown(
+            row(POSTGRES_BACKUP, "envs[BACKUP_SCHEDULE]", "0 2 * * *"),
+            main_job("a backup is taken on time, without being asked for"),
+        ),
+    ),
     fact(78, "Differential backup", "S P"),
     fact(79, "WAL archiving", "S P"),
     fact(80, "Full goes to local and remote storage", "S P"),
@@ -187,25 +198,41 @@ FACTS = (
         "Backup directory",
         "D S",
         D=shown(
-            row(POSTGRES, "mounts[/backups].source", "ai-review-engine-backups"),
+            *(row(one, "mounts[/backups].source", "ai-review-engine-backups") for one in BACKUPS),
             row("ai-review-engine-backups", "labels[ai-platform.service]", "backups"),
         ),
     ),
-    fact(84, "Retention", "S P"),
+    fact(
+        84,
+        "Retention",
+        "S P",
+        D=shown(
+            *(row(one, "envs[BACKUP_KEEP_DAYS]", "14") for one in BACKUPS),
+            main_job("an archive of another month goes with the next backup, and the newest stays"),
+        ),
+    ),
     fact(
         85,
         "Database recovery",
         "D S P",
         D=shown(
-            main_job("the script restores an archive of pg_dump into the stack's database, and the lost job is back"),
+            main_job("the script restores an archive of pg_dump into a new database, and the lost job is back"),
         ),
     ),
-    fact(86, "Redis recovery", "S P"),
+    fact(
+        86,
+        "Redis recovery",
+        "S P",
+        D=shown(main_job("Redis is stopped, the dump is placed, Redis is started, and the lost key is back")),
+    ),
     fact(
         87,
         "Redis dump is taken so that it can be restored",
         "S P",
-        D=shown(row(REDIS, "uploads[/etc/redis/redis.conf]", contains("\nsave 86400 1\n", "\ndbfilename dump.rdb\n"))),
+        D=shown(
+            row(REDIS, "uploads[/etc/redis/redis.conf]", contains("\nsave 86400 1\n", "\ndbfilename dump.rdb\n")),
+            row(REDIS_BACKUP, "envs[BACKUP_SCHEDULE]", "0 2 * * *"),
+        ),
     ),
     fact(88, "Backup before deployment, verified afterwards", "S P"),
 )

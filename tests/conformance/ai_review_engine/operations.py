@@ -11,6 +11,7 @@ from tests.conformance.ai_review_engine.names import (
     GRAFANA,
     PANELS,
     POSTGRES,
+    POSTGRES_BACKUP,
     REDIS,
     RELEASE,
     ROOT,
@@ -99,7 +100,7 @@ FACTS = (
             row(POSTGRES, "mounts[/var/lib/postgresql/data].source", "ai-review-engine-postgresql"),
             row(REDIS, "mounts[/data].source", "ai-review-engine-redis"),
             row(API, f"mounts[{ROOT}/logs].source", "ai-review-engine-logs"),
-            row(POSTGRES, "mounts[/backups].source", "ai-review-engine-backups"),
+            row(POSTGRES_BACKUP, "mounts[/backups].source", "ai-review-engine-backups"),
             application("the image has apps/api, apps/web, apps/dashboard, apps/worker, config and logs"),
         ),
     ),
@@ -190,5 +191,10 @@ FACTS = (
             row(GRAFANA, PANELS, contains("Requests per second", "Latency, 95th percentile", "Jobs done per second"))
         ),
     ),
-    fact(116, "Checklist: backup verified", "S P"),
+    fact(
+        116,
+        "Checklist: backup verified",
+        "S P",
+        D=shown(main_job("a damaged archive is refused, and what was lost is read back from a whole one")),
+    ),
 )

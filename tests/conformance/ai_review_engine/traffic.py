@@ -167,6 +167,7 @@ FACTS = (
             alert("InstanceDown", "up == 0"),
             alert("RequestsFailing", '{status=~"5.."}'),
             alert("JobsWaiting", "celery_queue_length"),
+            alert("BackupTooOld", "backup_due_timestamp_seconds"),
             row(PROMETHEUS, f"{PROMETHEUS_YML} | rule_files", ["/etc/prometheus/rules.yml"]),
             row(GRAFANA, PANELS, contains("Replicas answering", "Share of failed requests", "Jobs waiting")),
             main_job("every expression of the dashboards and rules returns series"),

@@ -75,7 +75,7 @@ def test_every_docker_resource_uses_the_explicit_provider(dev: Graph) -> None:
 
 
 def test_the_roll_out_of_every_container_is_explicit(dev: Graph) -> None:
-    first_out = {"postgres", "redis", "beat", "edge", "prometheus", "grafana"} | {
+    first_out = {"postgres", "redis", "beat", "edge", "prometheus", "grafana", "postgres-backup", "redis-backup"} | {
         f"{each}-exporter" for each in ("celery", "node", "postgres", "redis")
     }
     for one in dev.of_type(":Container"):
