@@ -30,7 +30,7 @@ from platforms.specs import (
 )
 
 EXPORTER = Resources(cpu=0.25, memory=64 * MIB, processes=128)
-BACKUP = Resources(cpu=0.5, memory=256 * MIB, processes=64)
+BACKUP = Resources(cpu=0.5, memory=256 * MIB)
 BACKUP_USER = "10001:10001"
 """Owns the archives, and the folder `/backups` of the image."""
 POSTGRES_PASSWORD = "/run/secrets/postgres-password"  # noqa: S105 - a path
