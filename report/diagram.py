@@ -13,7 +13,9 @@ import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import get_args
 
+from config.model import Engine
 from report.composition import Composition, compose
 from report.picture import draw
 from report.preview import from_nothing, stack_of
@@ -22,10 +24,6 @@ from toolchain import environment
 ROOT = Path(__file__).resolve().parents[1]
 STACK = "dev"
 TARGET = Path("docs/architecture.svg")
-IMAGES = (
-    *("app", "postgres", "redis", "nginx", "prometheus", "grafana"),
-    *("node-exporter", "postgres-exporter", "redis-exporter", "celery-exporter"),
-)
 
 
 class DiagramError(RuntimeError):
@@ -37,7 +35,7 @@ def composition(root: Path, env: Mapping[str, str]) -> Composition:
     with tempfile.TemporaryDirectory() as folder:
         inventory = Path(folder, "images.json")
         placeholder = {"image": f"sha256:{'0' * 64}", "reference": "placeholder", "source": "built"}
-        inventory.write_text(json.dumps(dict.fromkeys(IMAGES, placeholder)), encoding="utf-8")
+        inventory.write_text(json.dumps(dict.fromkeys(get_args(Engine), placeholder)), encoding="utf-8")
         keys = {"ai-platform:images": {"inventory": str(inventory)}}
         preview = from_nothing(stack_of(root, STACK), root, env, keys)
     if not preview.succeeded:
