@@ -16,8 +16,8 @@ GIB = 1024**3
 """Memory and storage are given in bytes."""
 
 BIND_ADDRESS = "$(BIND_ADDRESS)"
-"""Stands in a command for the address to listen at: consumers of the service's endpoint reach it there, and, where the
-platform can tell them apart, nobody else does."""
+"""Stands in a command or a variable for the address to listen at: consumers of the service's endpoint reach it there,
+and, where the platform can tell them apart, nobody else does."""
 
 Role = Literal["app", "worker", "scheduler", "data", "job", "proxy", "telemetry"]
 """What a container or pod is for. Policies and dashboards group by it."""

@@ -223,6 +223,7 @@ class DockerData:
                     "BACKUP_PASSWORD_FILE": password,
                     "BACKUP_SCHEDULE": policy.schedule,
                     "BACKUP_KEEP_DAYS": str(policy.keep_days),
+                    "BACKUP_LISTEN": BIND_ADDRESS,
                 },
                 secret_files={password: target.password},
                 volumes={BACKUPS: policy.volume},

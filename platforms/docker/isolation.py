@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
-from platforms.specs import ServiceSpec
+from platforms.specs import BIND_ADDRESS, ServiceSpec
 
 GROUP = 10001
 """Group of every container whose user the platform chooses: shared volumes are writable for it."""
@@ -27,3 +28,15 @@ def bind_address(spec: ServiceSpec, alias: str) -> str:
     is published is reached over the edge's network: these listen in all of their networks.
     """
     return EVERYWHERE if spec.publish or spec.rollout == "overlap" else alias
+
+
+def listening(spec: ServiceSpec, address: str) -> ServiceSpec:
+    """The service with the address filled in, in its command and its variables."""
+    return replace(
+        spec,
+        command=tuple(part.replace(BIND_ADDRESS, address) for part in spec.command),
+        env={
+            key: value.replace(BIND_ADDRESS, address) if isinstance(value, str) else value
+            for key, value in spec.env.items()
+        },
+    )

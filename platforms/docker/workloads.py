@@ -14,10 +14,9 @@ import pulumi_docker as docker
 from pulumi import Input, Output, Resource, ResourceOptions
 
 from platforms.docker.context import LABEL, Context, NetworkGrant, grant_of, open_network, secret_value
-from platforms.docker.isolation import EVERYWHERE, bind_address, own_user
+from platforms.docker.isolation import EVERYWHERE, bind_address, listening, own_user
 from platforms.docker.trial import http_check, trial_of
 from platforms.specs import (
-    BIND_ADDRESS,
     MIB,
     Completed,
     Endpoint,
@@ -117,7 +116,7 @@ class DockerWorkloads:
             networks.append(docker.ContainerNetworksAdvancedArgs(name=self.edge_network))
         labels = self.context.labels(resource, spec.service, spec.role) | dict(spec.labels)
         address = bind_address(spec, f"{spec.service}-{index}.{system}")
-        spec = replace(spec, command=tuple(part.replace(BIND_ADDRESS, address) for part in spec.command))
+        spec = listening(spec, address)
         return docker.Container(
             resource,
             **self._common(resource, spec, labels, networks, parent),

@@ -23,6 +23,8 @@ LISTENS = {
     "redis": (6379,),
     "edge": (8080, 8443, 9113),
     "prometheus": (9090,),
+    "postgres-backup": (9180,),
+    "redis-backup": (9180,),
     "celery-exporter": (9808,),
     "node-exporter": (9100,),
     "postgres-exporter": (9187,),

@@ -12,11 +12,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from config.model import Engine
 from report import __main__ as command
 from report import diagram
 from report.composition import Key, Link
@@ -69,7 +70,7 @@ def checkout(tmp_path: Path) -> Checkout:
     # The program and the pack name their interpreter relative to themselves.
     (root / ".venv").symlink_to(sys.prefix)
     placeholder = {"image": f"sha256:{'0' * 64}", "reference": "placeholder", "source": "built"}
-    (root / "images.json").write_text(json.dumps(dict.fromkeys(diagram.IMAGES, placeholder)), encoding="utf-8")
+    (root / "images.json").write_text(json.dumps(dict.fromkeys(get_args(Engine), placeholder)), encoding="utf-8")
     made = Checkout(root, env)
     made.change()
     return made

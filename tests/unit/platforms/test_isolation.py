@@ -20,8 +20,12 @@ SERVICE = ServiceSpec(
     rollout="exclusive",
     port=5000,
 )
-INSISTING = {"101:101": {"edge", "edge-install"}, "999:999": {"postgres", "redis"}}
-"""Images that run as one user only, and what shares it."""
+INSISTING = {
+    "101:101": {"edge", "edge-install"},
+    "999:999": {"postgres", "redis"},
+    "10001:10001": {"postgres-backup", "redis-backup"},
+}
+"""Images that run as one user only, or whose files must outlive the name of a container, and what shares them."""
 
 
 @pytest.fixture(scope="module")

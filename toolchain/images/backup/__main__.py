@@ -67,10 +67,10 @@ class Program:
         if isinstance(self.engine, Postgres):
             self.engine.cancel()
 
-    def schedule(self, cron: str) -> None:
-        """Answer Prometheus, and create when it is time, for good."""
+    def schedule(self, cron: str, address: str) -> None:
+        """Answer Prometheus at an address, and create when it is time, for good."""
         schedule = Schedule(cron, datetime.now(UTC), self.archives, self.runs)
-        answer(schedule)
+        answer(schedule, address)
         schedule.follow(self._attempt)
 
     def _write(self, file: Path) -> None:
@@ -95,7 +95,7 @@ def main() -> int:
     try:
         match options.action:
             case "schedule":
-                program.schedule(os.environ["BACKUP_SCHEDULE"])
+                program.schedule(os.environ["BACKUP_SCHEDULE"], os.environ["BACKUP_LISTEN"])
             case "create":
                 program.create()
             case "list":

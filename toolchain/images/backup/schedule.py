@@ -96,7 +96,7 @@ class _Quiet(WSGIRequestHandler):
         del format, args
 
 
-def answer(schedule: Schedule) -> None:
+def answer(schedule: Schedule, address: str) -> None:
     """Serve `/metrics`, and `/healthy`, which fails while the last run has failed, beside the caller."""
     registry = CollectorRegistry()
     registry.register(Metrics(schedule))
@@ -110,5 +110,5 @@ def answer(schedule: Schedule) -> None:
         start("503 Service Unavailable" if failed else "200 OK", [("Content-Type", "text/plain")])
         return [b"the last backup failed\n" if failed else b"ok\n"]
 
-    server = make_server("0.0.0.0", PORT, respond, server_class=_Server, handler_class=_Quiet)  # noqa: S104 - its networks only
+    server = make_server(address, PORT, respond, server_class=_Server, handler_class=_Quiet)
     Thread(target=server.serve_forever, daemon=True).start()
