@@ -92,8 +92,8 @@ class DockerPlatform(Model):
 
     kind: Literal["docker"] = Field(examples=["docker"])
     """Where the stack runs."""
-    host: DockerHost = Field(default="unix:///var/run/docker.sock", examples=["unix:///var/run/docker.sock"])
-    """Address of the engine: `unix://`, `tcp://` or `ssh://`."""
+    host: DockerHost | None = Field(default=None, examples=["unix:///var/run/docker.sock"])
+    """Address of the engine, `unix://`, `tcp://` or `ssh://`; left out, `DOCKER_HOST`, else /var/run/docker.sock."""
     network_pool: Annotated[Network, private_network(20, 8)] = Field(
         default="10.213.0.0/16", validate_default=True, examples=["10.213.0.0/16"]
     )

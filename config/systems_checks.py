@@ -96,7 +96,7 @@ def _profile(case: _Case) -> Iterator[Finding]:
 
 def _is_local(stack: StackFile) -> bool:
     """Folders on the engine's host can be looked at from here."""
-    return isinstance(stack.platform, DockerPlatform) and stack.platform.host.startswith("unix:")
+    return isinstance(stack.platform, DockerPlatform) and (stack.platform.host or "unix:").startswith("unix:")
 
 
 def _is_folder(path: FilePath) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import cast
 
@@ -12,30 +13,43 @@ from platforms.docker.edge import EdgeSettings, GivenCertificate, LocalAuthority
 from platforms.docker.platform import DockerPlatform as Docker
 from platforms.docker.platform import DockerSettings, Registry
 from platforms.protocols import Platform
+from platforms.reach import DEFAULT, silence
 
 
 def make_platform(stack: StackConfig, name: str) -> Platform:
     """The platform that the configuration of the stack `name` asks for.
 
-    Raises `config.ConfigError` for a kind that this version cannot deploy to, before any resource is registered.
+    Raises `config.ConfigError` for a kind that this version cannot deploy to, and for an engine that does not answer,
+    before any resource is registered.
     """
     if stack.platform.kind not in MAKERS:
-        problem = Problem(
-            key="platform.kind",
-            line=None,
-            problem=f"{stack.platform.kind} stacks are described, but this version cannot deploy them",
-            fix=f"Choose one of: {', '.join(MAKERS)}.",
+        raise _refusal(
+            name,
+            "platform.kind",
+            f"{stack.platform.kind} stacks are described, but this version cannot deploy them",
+            f"Choose one of: {', '.join(MAKERS)}.",
         )
-        raise ConfigError(f"Pulumi.{name}.yaml", [problem])
     return MAKERS[stack.platform.kind](stack, name)
+
+
+def _refusal(name: str, key: str, problem: str, fix: str) -> ConfigError:
+    return ConfigError(f"Pulumi.{name}.yaml", [Problem(key=key, line=None, problem=problem, fix=fix)])
 
 
 def _docker(stack: StackConfig, name: str) -> Platform:
     platform = cast(DockerPlatform, stack.platform)
+    host = platform.host or os.environ.get("DOCKER_HOST") or DEFAULT
+    if reason := silence(host):
+        raise _refusal(
+            name,
+            "platform.host",
+            f"no Docker Engine answers at {host} ({reason}); nothing was changed",
+            "Start the engine, or set the address of another one.",
+        )
     return Docker(
         DockerSettings(
             stack=name,
-            host=platform.host,
+            host=host,
             network_pool=platform.network_pool,
             bind_address=platform.bind_address,
             edge=EdgeSettings(http_port=platform.http_port, https_port=platform.https_port, tls=_tls(stack)),

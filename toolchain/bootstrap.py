@@ -118,7 +118,7 @@ def images() -> None:
 def on_docker(stack: str) -> bool:
     """Whether the stack runs on a Docker Engine: what its stack file says, and yes where there is none yet."""
     file = ROOT / f"Pulumi.{stack}.yaml"
-    return not file.is_file() or re.search(r"(?m)^\s+kind:\s*[\"']?docker\b", file.read_text()) is not None
+    return not file.is_file() or re.search(r"(?m)^[^#\n]*\bkind:\s*[\"']?docker\b", file.read_text()) is not None
 
 
 def bootstrap(stack: str, *, tests: bool) -> Path:
@@ -130,7 +130,8 @@ def bootstrap(stack: str, *, tests: bool) -> Path:
     cli = pulumi_cli.ensure()
     plugin_step.ensure(cli)
     if on_docker(stack):
-        engine.ensure()
+        engine.select(stack)
+        engine.ensure(stack)
         images()
     stack_filter.configure()
     state.ensure(cli, stack)

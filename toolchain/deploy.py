@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from toolchain import engine
 from toolchain.console import ToolchainError
 from toolchain.environment import full
 from toolchain.paths import CLI_LINK, ROOT, TOOLS
@@ -101,6 +102,7 @@ def main() -> int:
     parser.add_argument("action", choices=sorted(COMMANDS))
     parser.add_argument("--stack", default="dev")
     options, extra = parser.parse_known_args()
+    engine.select(options.stack)
     try:
         return deploy(options.action, options.stack, extra)
     except ToolchainError as error:

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import http.client
 import os
+import re
 import shutil
-import socket
 import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
+from platforms.reach import DEFAULT, silence
 from toolchain import apt
 from toolchain.console import ToolchainError, say, step
-from toolchain.paths import ENGINE_FILE, TOOLS
+from toolchain.paths import ENGINE_FILE, ROOT, TOOLS
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-DEFAULT = "unix:///var/run/docker.sock"
+HOST = re.compile(r"(?m)^[^#\n]*\bhost:\s*[\"']?((?:unix|tcp|ssh)://[^\s\"',}]+)")
+"""The address in a stack file: read before there is a YAML parser."""
 PATIENCE = 60
 """Seconds that an engine has to answer after its start."""
 INSTRUCTION = (
@@ -28,33 +27,22 @@ INSTRUCTION = (
 )
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
+def named(stack: str) -> str | None:
+    """The engine's address that a stack file names (`platform.host`); the program itself judges it."""
+    file = ROOT / f"Pulumi.{stack}.yaml"
+    found = HOST.search(file.read_text(encoding="utf-8", errors="replace")) if file.is_file() else None
+    return found[1] if found else None
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+
+def select(stack: str) -> None:
+    """Turn this process and all that it starts to the engine that the stack file names, where it names one."""
+    if address := named(stack):
+        os.environ["DOCKER_HOST"] = address
 
 
 def answers(host: str, timeout: float = 5) -> bool:
-    """Whether an engine answers at a `unix://` or plain `tcp://` address; others are left to the client library."""
-    parts = urlsplit(host)
-    connection: http.client.HTTPConnection
-    if parts.scheme == "unix":
-        connection = _UnixConnection(parts.path, timeout)
-    elif parts.scheme == "tcp" and not os.environ.get("DOCKER_TLS_VERIFY"):
-        connection = http.client.HTTPConnection(parts.hostname or "localhost", parts.port or 2375, timeout=timeout)
-    else:
-        return True
-    with contextlib.closing(connection):
-        try:
-            connection.request("GET", "/_ping")
-            return connection.getresponse().status == http.HTTPStatus.OK
-        except (OSError, http.client.HTTPException):
-            return False
+    """Whether an engine answers at an address."""
+    return silence(host, timeout) is None
 
 
 def candidates() -> list[str]:
@@ -90,20 +78,27 @@ def client(timeout: int = 900, address: str | None = None) -> DockerClient:
         raise ToolchainError(f"{INSTRUCTION} ({error})") from error
 
 
-def ensure() -> str:
-    """An engine that answers, and its address.
+def ensure(stack: str = "") -> str:
+    """An engine that answers, and its address: the one that the stack file names, else the machine's.
 
     Raises ToolchainError with one line of instruction where there is none and none can be installed.
     """
-    found = _find()
+    asked = named(stack) if stack else None
+    reason = silence(asked) if asked else None
+    if asked:
+        found = None if reason else asked
+    else:
+        found = next((address for address in candidates() if answers(address)), None)
     if found is None:
-        if os.environ.get("DOCKER_HOST") or not apt.available():
-            raise ToolchainError(INSTRUCTION)
+        if (asked or os.environ.get("DOCKER_HOST") or DEFAULT) != DEFAULT or not apt.available():
+            raise ToolchainError(_unreachable(asked, reason, stack) if asked else INSTRUCTION)
         if shutil.which("dockerd") is None:
             # iptables: dockerd's bridge networks; docker.io only recommends it.
             apt.install("docker.io", "iptables")
         _start()
         found = DEFAULT
+    if asked:
+        return found
     TOOLS.mkdir(exist_ok=True)
     if found == DEFAULT:
         ENGINE_FILE.unlink(missing_ok=True)
@@ -112,8 +107,11 @@ def ensure() -> str:
     return found
 
 
-def _find() -> str | None:
-    return next((address for address in candidates() if answers(address)), None)
+def _unreachable(address: str, reason: str | None, stack: str) -> str:
+    return (
+        f"no Docker Engine answers at {address} ({reason}): start it, or correct platform.host "
+        f"in Pulumi.{stack}.yaml; nothing was changed"
+    )
 
 
 def _start() -> None:

@@ -45,6 +45,7 @@ def main() -> int:
     options = parser.parse_args()
     # As an interrupt does: what was stopped is started again.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    engine.select(options.stack)
     try:
         client = engine.client(timeout=SILENCE)
         if options.action == "create":

@@ -12,11 +12,13 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from platforms.reach import silence
 from toolchain.plugins.provider import ProviderError, ResourceType
 from toolchain.plugins.schema import Field, Values, group_set, text
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 DOCKER_HUB = "registry-1.docker.io"
+CONNECT_SECONDS = 10
 REQUEST_SECONDS = 120
 BUSY_SECONDS = 30.0
 """How long the removal of a network or volume waits for the containers that still use it."""
@@ -42,15 +44,23 @@ class Engine:
         self.credentials: dict[str, dict[str, str]] = {}
         self.lock = threading.Lock()
         self.connection: docker.APIClient | None = None
+        self.refusal = ""
+        """Why there is no connection, once that is known."""
 
     @property
     def api(self) -> docker.APIClient:
         """The library's low-level client. Raises ProviderError naming the host."""
         with self.lock:
+            if self.refusal:
+                raise ProviderError(self.refusal)
             try:
-                self.connection = self.connection or docker.APIClient(self.host, "auto", REQUEST_SECONDS)
+                self.connection = self.connection or docker.APIClient(self.host, "auto", CONNECT_SECONDS)
             except DockerException as error:
-                raise ProviderError(f"Docker at {self.host} does not answer: {error}") from error
+                # Once for all resources: each would wait as long.
+                reason = silence(self.host, CONNECT_SECONDS) or error
+                self.refusal = f"Docker at {self.host} does not answer: {reason}"
+                raise ProviderError(self.refusal) from error
+            self.connection.timeout = REQUEST_SECONDS
         return self.connection
 
     def find_image(self, name: str, platform: str | None = None) -> Values:
