@@ -7,16 +7,14 @@ import pulumi
 from components.foundation import Foundation, FoundationArgs
 from config import load
 from platforms.registry import make_platform
+from platforms.whole import whole
 from policies.names import POLICY_NAMES
 from systems import CATALOGUE, deploy
 from toolchain.leftovers import refuse_leftovers
 
 
 def main() -> None:
-    """Deploy the current stack.
-
-    Raises `config.ConfigError`, or `pulumi.RunError` for an interrupted stack, before any resource is registered.
-    """
+    """Deploy the current stack. What it raises, it raises before any resource is made."""
     stack = load(catalogue=CATALOGUE, policy_names=POLICY_NAMES)
     refuse_leftovers(pulumi.get_stack())
     platform = make_platform(stack, pulumi.get_stack())
@@ -28,4 +26,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with whole():
+        main()

@@ -20,7 +20,8 @@ REFUSED: Final = "refused"
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"{_LABEL}(\.{_LABEL})*")
-_HOST_LENGTH = 253
+HOST_LENGTH: Final = 253
+_LABEL_LENGTH = 63
 _REGISTRY = re.compile(rf"{_LABEL}(\.{_LABEL})*(:[1-9][0-9]{{0,4}})?")
 _MEMORY = re.compile(r"([1-9][0-9]{0,6})(Mi|Gi|Ti)")
 _MEMORY_UNITS = {"Mi": 1024**2, "Gi": 1024**3, "Ti": 1024**4}
@@ -46,7 +47,17 @@ def refuse(problem: str, fix: str) -> PydanticCustomError:
 
 
 def _host_name(value: str) -> str:
-    if len(value) > _HOST_LENGTH or not _HOST.fullmatch(value):
+    if not value.isascii():
+        raise refuse(
+            "is not a host name: DNS, NGINX and certificates know an international one by its ASCII form only",
+            "Write that form, for example `xn--bcher-kva.example` for `bücher.example`.",
+        )
+    if len(value) > HOST_LENGTH or max(map(len, value.split("."))) > _LABEL_LENGTH:
+        raise refuse(
+            "is too long for a host name",
+            f"Keep it to {HOST_LENGTH} characters, and to {_LABEL_LENGTH} between two dots.",
+        )
+    if not _HOST.fullmatch(value):
         raise refuse(
             "is not a host name", "Write lower-case letters, digits, `-` and `.`, for example `ai.example.org`."
         )
@@ -178,6 +189,12 @@ def _env_name(value: str) -> str:
     return value
 
 
+def _env_value(value: str) -> str:
+    if "\0" in value:
+        raise refuse("holds a NUL character, which no environment variable can", "Remove it.")
+    return value
+
+
 def _day(value: Any) -> date:
     match = _DAY.fullmatch(value) if isinstance(value, str) else None
     try:
@@ -219,6 +236,7 @@ def matching(pattern: str, problem: str, fix: str) -> AfterValidator:
 
 
 def _secret(value: SecretStr) -> SecretStr:
+    _env_value(value.get_secret_value())
     if not value.get_secret_value():
         raise refuse("is empty", "Set it again with a value.")
     return value
@@ -246,6 +264,8 @@ DockerHost = Annotated[
     str, AfterValidator(_docker_host), WithJsonSchema({"type": "string", "pattern": "^(unix|tcp|ssh)://"})
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]
+EnvValue = Annotated[str, AfterValidator(_env_value)]
+"""Any text: other languages, quotes, `$` and new lines arrive as they are."""
 EnvName = Annotated[str, AfterValidator(_env_name)]
 Day = Annotated[date, PlainValidator(_day), WithJsonSchema({"type": "string", "format": "date"})]
 Schedule = Annotated[str, AfterValidator(_schedule), WithJsonSchema({"type": "string", "title": "Cron expression"})]

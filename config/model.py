@@ -18,6 +18,7 @@ from config.fields import (
     DockerHost,
     Duration,
     EnvName,
+    EnvValue,
     HostName,
     Image,
     LogSize,
@@ -215,7 +216,7 @@ class ServiceEntry(Model):
     """Upper bound of one replica, in cores."""
     memory: Annotated[Memory, Field(ge=16 * MIB)] | None = Field(default=None, examples=["512Mi"])
     """Upper bound of one replica, at least 16Mi."""
-    env: Mapping[EnvName, str] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
+    env: Mapping[EnvName, EnvValue] = Field(default={}, examples=[{"LOG_LEVEL": "info"}])
     """Further environment variables, in plain text: credentials belong under `secrets`."""
 
 

@@ -15,6 +15,8 @@ Path = tuple[str | int, ...]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_KEY = 60
+MOST_LINES = 30
+"""Problems that are told one by one: more are of one kind nearly always, and the first few show which."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def dotted(path: Path) -> str:
         elif _BARE.fullmatch(step):
             text += f".{_short(step)}"
         else:
-            text += f"[{json.dumps(_short(step))}]"
+            text += f"[{json.dumps(_short(step), ensure_ascii=False)}]"
     return text
 
 
@@ -108,8 +110,10 @@ def _short(step: str) -> str:
 def _text(file: str, problems: Sequence[Problem]) -> str:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = [f"{file} has {count}:"]
-    width = max((len(f"line {problem.line}") for problem in problems if problem.line), default=0)
-    for problem in problems:
+    width = max((len(f"line {problem.line}") for problem in problems[:MOST_LINES] if problem.line), default=0)
+    for problem in problems[:MOST_LINES]:
         place = (f"line {problem.line}" if problem.line else "").ljust(width)
         lines.append(f"  {place}{'  ' if width else ''}{problem.key}: {problem.problem}. {problem.fix}")
+    if len(problems) > MOST_LINES:
+        lines.append(f"  … and {len(problems) - MOST_LINES} more: the next run names them once these are mended.")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 
 from config.catalogue import ServiceFacts, Surroundings, SystemFacts
-from config.fields import is_pinned
+from config.fields import HOST_LENGTH, is_pinned
 from config.model import DockerPlatform, ServiceEntry, StackFile, SystemEntry
 from config.report import Finding, Path, set_secret, suggestion
 from config.translate import Draft
@@ -26,6 +26,10 @@ def check_systems(draft: Draft, around: Surroundings) -> Iterator[Finding]:
             yield Finding((*path, "name"), "is in the list twice", "Describe each system once.")
         names.add(system.name)
         host = host_of(system, draft.stack)
+        if host is not None and len(host) > HOST_LENGTH:
+            problem = f"with the name of `systems[{path[1]}]` before it, it is too long for a host name"
+            fix = f"Keep both to {HOST_LENGTH} characters, or give the system a `host` of its own."
+            yield Finding(("domain",), problem, fix)
         if host in hosts:
             yield Finding(
                 (*path, "host"),

@@ -21,6 +21,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 CURVE = ec.SECP256R1()
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Order of the group of P-256 (SEC 2, 2.4.2): private keys are 1 … order - 1."""
+COMMON_LENGTH = 64
+"""Of a common name (RFC 5280, ub-common-name)."""
 NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 NOT_AFTER = datetime(2036, 1, 1, tzinfo=UTC)
 """Ten years: it is trusted on one host only, and rotated by changing `tls.rotation`."""
@@ -44,7 +46,7 @@ def derive(seed: bytes, stack: str, hosts: Sequence[str]) -> Certificates:
     if len(seed) < 32 or not hosts:  # noqa: PLR2004 - 256 bits
         raise ValueError("a seed of at least 32 bytes and at least one host name are needed")
     authority_key, server_key = _key(seed, "authority"), _key(seed, "server")
-    authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"ai-platform {stack} local authority")])
+    authority_name = _name(f"ai-platform {stack} local authority")
     authority = _sign(
         _builder(seed, "authority", authority_name, authority_name, authority_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -52,7 +54,7 @@ def derive(seed: bytes, stack: str, hosts: Sequence[str]) -> Certificates:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False),
         authority_key,
     )
-    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hosts[0][:64])])
+    server_name = _name(hosts[0])
     purpose = "server " + " ".join(sorted(hosts))
     server = _sign(
         _builder(seed, purpose, server_name, authority_name, server_key)
@@ -69,6 +71,11 @@ def derive(seed: bytes, stack: str, hosts: Sequence[str]) -> Certificates:
         certificate=(server.public_bytes(pem) + authority.public_bytes(pem)).decode(),
         key=server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
     )
+
+
+def _name(text: str) -> x509.Name:
+    """As much of the text as X.509 takes: only people read it."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:COMMON_LENGTH])])
 
 
 def _key(seed: bytes, purpose: str) -> ec.EllipticCurvePrivateKey:

@@ -7,6 +7,7 @@ fails goes to the next one, until one takes it; a POST does so only as long as n
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -104,6 +105,10 @@ http {
     '"upstream":"$upstream_addr","request_id":"$request_id"}';
   access_log /dev/stdout json;
 
+  server_names_hash_bucket_size 512;
+  server_names_hash_max_size 4096;
+  variables_hash_bucket_size 256;
+  variables_hash_max_size 4096;
   resolver 127.0.0.11 valid=1s ipv6=off;
   resolver_timeout 10s;
   map $http_upgrade $connection_upgrade { default upgrade; '' ''; }
@@ -217,7 +222,10 @@ def _is_pinned(backend: Backend) -> bool:
 
 
 def _variable(host: str, backend: Backend) -> str:
-    return "replica_" + "".join(c if c.isalnum() else "_" for c in f"{host}{backend.path}").strip("_")
+    # A digest, since NGINX bounds names of variables, and `a-b.c` and `a.b.c` need one each.
+    route = f"{host}{backend.path}"
+    readable = "".join(c if c.isalnum() else "_" for c in route).strip("_")[:32]
+    return f"replica_{readable}_{hashlib.sha256(route.encode()).hexdigest()[:8]}"
 
 
 def _pick(variable: str, backend: Backend) -> str:

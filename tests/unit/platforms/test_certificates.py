@@ -59,3 +59,11 @@ def test_the_authority_may_sign_servers_but_no_further_authority() -> None:
 def test_a_short_seed_or_no_host_is_refused(seed: bytes, hosts: list[str]) -> None:
     with pytest.raises(ValueError, match="at least 32 bytes"):
         derive(seed, "dev", hosts)
+
+
+def test_the_longest_names_get_certificates_that_verify() -> None:
+    stack, host = "s" * 100, ".".join(["h" * 63] * 3 + ["h" * 61])
+    derived = derive(SEED, stack, [host])
+    server, *rest = chain(derived.certificate)
+    builder = PolicyBuilder().store(Store(chain(derived.authority))).time(NOW)
+    assert builder.build_server_verifier(x509.DNSName(host)).verify(server, rest)[0] == server

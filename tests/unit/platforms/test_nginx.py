@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+import re
 from dataclasses import replace
 from ipaddress import IPv4Network
 
@@ -70,8 +71,13 @@ def test_a_sticky_route_spreads_clients_over_the_replicas_and_falls_back_to_any(
         "dashboard-1.system;",
         "dashboard-2.system;",
     ]
-    assert "error_page 502 504 = @replica_localhost_dashboard_any;" in text
-    assert "set $backend dashboard.system;" in block(text, "location @replica_localhost_dashboard_any {")
+    (fallback,) = re.findall(r"error_page 502 504 = @(replica_localhost_dashboard_[0-9a-f]{8}_any);", text)
+    assert "set $backend dashboard.system;" in block(text, f"location @{fallback} {{")
+
+
+def test_hosts_that_look_alike_have_a_choice_of_replicas_each() -> None:
+    text = render({"a-b.example": [DASHBOARD], "a.b.example": [DASHBOARD]}, https_port=443)
+    assert len(set(re.findall(r"^  split_clients .* \$(\w+) {$", text, re.MULTILINE))) == 2
 
 
 def test_one_replica_needs_no_stickiness() -> None:

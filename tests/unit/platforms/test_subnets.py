@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from platforms.docker.subnets import PREFIX, Subnets
+from platforms.docker.subnets import PREFIX, PoolFull, Subnets
 
 POOL = IPv4Network("10.213.0.0/16")
 NAMES = st.lists(st.text(min_size=1, max_size=30), min_size=1, max_size=300, unique=True)
@@ -33,7 +33,7 @@ def test_a_name_that_is_added_last_moves_no_other(names: list[str], added: str) 
 def test_a_full_pool_is_refused_with_its_size() -> None:
     subnets = Subnets(IPv4Network("10.0.0.0/25"))
     assert {subnets.of("a"), subnets.of("b")} == set(IPv4Network("10.0.0.0/25").subnets(new_prefix=PREFIX))
-    with pytest.raises(ValueError, match="holds 2 networks"):
+    with pytest.raises(PoolFull, match=r"^platform\.networkPool: 10\.0\.0\.0/25 holds 2 networks, .* /24 holds 4"):
         subnets.of("c")
 
 
