@@ -50,7 +50,7 @@ def run(
         pulumi.runtime.set_all_config(texts)
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    # Without a backend: the state of the developer's own stack is not this program's. What only records needs no engine.
+    # Without a backend: the state of the developer's own stack is not this program's. Recording needs no engine.
     with mock.patch.dict(os.environ), mock.patch("platforms.registry.silence", return_value=None):
         os.environ.pop("PULUMI_BACKEND_URL", None)
         return record(program, stack=stack, override=override, root=folder)

@@ -1,5 +1,5 @@
-from collections.abc import Sequence
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
 
