@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from ipaddress import IPv4Network
 
 import docker
 import pytest
@@ -51,7 +52,7 @@ def test_nginx_takes_it(case: str, engine: docker.DockerClient) -> None:
     routes = dict.fromkeys(HOSTS[case], [backend])
     certificates = derive(b"s" * 64, "of-a-test", HOSTS[case])
     files = {
-        "nginx.conf": nginx.render(routes, https_port=443),
+        "nginx.conf": nginx.render(routes, https_port=443, scrapers=IPv4Network("10.1.2.0/26")),
         "tls.crt": certificates.certificate,
         "tls.key": certificates.key,
     }
