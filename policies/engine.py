@@ -2,43 +2,42 @@
 
 `pulumi_policy` 1.21.0 drops three things that the engine sends, and this module keeps them:
 
-- **Secrets.** The engine marks secrets in `AnalyzeRequest`, but validations get plain values; only remediations are
-  deserialised with `proxy_secrets=True`. Here every deserialisation is, so that "this input is a Pulumi secret"
-  can be checked. The proxies of that mode are taken apart again by `tree`, so rules never see them.
+- **Secrets.** The engine marks secrets in `AnalyzeRequest`, but the library's validations get plain values. Here `tree`
+  reads the message itself, so that "this input is a Pulumi secret" can be checked.
 - **Configuration.** `AnalyzerStackConfigureRequest.config` carries the stack's configuration; the library keeps the
   tags only.
 - **Locked policies.** A `--policy-pack-config` file can switch off any policy; locked ones stay mandatory here.
 
-All three lean on names that the library does not document, so `VERSION` is checked before anything else, and
+And one thing it does too often: it decodes a resource for each policy anew, and the whole stack for each policy of the
+stack. Here that is done once for all of them, which is most of what the pack costs a preview (benchmarks/README.md).
+
+All of it leans on names that the library does not document, so `VERSION` is checked before anything else, and
 `tests/policies/test_engine.py` drives the real servicer with the engine's own messages.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 import pulumi.runtime
+from google.protobuf import struct_pb2
 from pulumi.runtime import proto
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
     PolicyPack,
-    PolicyResource,
-    ResourceValidationArgs,
     ResourceValidationPolicy,
-    Secret,
     Severity,
-    StackValidationArgs,
     StackValidationPolicy,
     proxy,
 )
-from pulumi_policy import deserialize as library_deserialize
 from pulumi_policy import policy as library_module
+from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
 
 from policies.rule import Finding, Rule
 from policies.rules import RULES
@@ -65,23 +64,30 @@ class UnsupportedLibraryError(RuntimeError):
     """Another version of pulumi_policy is installed than the one this module was written for."""
 
 
-def tree(value: Any) -> Any:
-    """The library's property tree as plain Python, with `Sensitive` and `UNKNOWN` in their places."""
-    if isinstance(value, Secret):
-        return Sensitive(tree(value.value))
-    if isinstance(value, Mapping):
-        target = value if isinstance(value, dict) else value["__target"]
-        return {key: tree(child) for key, child in target.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        # The library's proxies answer to this key with what they wrap; subscripting them otherwise hides the marks.
-        target = value if isinstance(value, list) else value["__target"]  # type: ignore[call-overload]
-        return [tree(child) for child in target]
-    return UNKNOWN if isinstance(value, str) and value in UNKNOWN_TEXTS else value
+def tree(value: struct_pb2.Value) -> Any:
+    """A value of the engine's message as plain Python, with `Sensitive` and `UNKNOWN` in their places."""
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        return UNKNOWN if value.string_value in UNKNOWN_TEXTS else value.string_value
+    if kind == "struct_value":
+        fields = properties(value.struct_value)
+        signature = fields.pop(SPECIAL_SIG_KEY, None)
+        return Sensitive(fields["value"]) if signature == SPECIAL_SECRET_SIG else fields
+    if kind == "list_value":
+        return [tree(item) for item in value.list_value.values]
+    if kind == "number_value":
+        return int(value.number_value) if value.number_value.is_integer() else value.number_value
+    return value.bool_value if kind == "bool_value" else None
 
 
-def subject(args: ResourceValidationArgs | PolicyResource) -> Resource:
-    """The resource of a validation, as the rules see it."""
-    return Resource(type=args.resource_type, name=args.name, urn=args.urn, marked=tree(args.props))
+def properties(message: struct_pb2.Struct) -> dict[str, Any]:
+    """The properties of a resource, marked as `tree` marks them."""
+    return {key: tree(value) for key, value in message.fields.items()}
+
+
+def subject(message: proto.AnalyzeRequest | proto.AnalyzerResource) -> Resource:
+    """The resource of a message, as the rules see it."""
+    return Resource(type=message.type, name=message.name, urn=message.urn, marked=properties(message.properties))
 
 
 class Pack:
@@ -96,13 +102,13 @@ class Pack:
                 name=RESOURCE_REPORT,
                 description="Findings that an exemption of the stack file covers.",
                 enforcement_level=EnforcementLevel.ADVISORY,
-                validate=self._report_resource,
+                validate=cast(Any, self._report_resource),
             ),
             StackValidationPolicy(
                 name=STACK_REPORT,
                 description="Exemptions of the stack file that need a look.",
                 enforcement_level=EnforcementLevel.ADVISORY,
-                validate=self._report_stack,
+                validate=cast(Any, self._report_stack),
             ),
         ]
 
@@ -118,50 +124,44 @@ class Pack:
         return name in (RESOURCE_REPORT, STACK_REPORT) or any(rule.locked for rule in self.rules if rule.name == name)
 
     def _policy(self, rule: Rule) -> Policy:
-        kind, validate = (
-            (StackValidationPolicy, partial(self._validate_stack, rule))
-            if rule.check_stack is not None
-            else (ResourceValidationPolicy, partial(self._validate_resource, rule))
-        )
-        return kind(
+        # Untyped: `Servicer` hands over resources as the rules see them, not the library's arguments.
+        kind: Any = ResourceValidationPolicy if rule.check_stack is None else StackValidationPolicy
+        validate = self._validate_resource if rule.check_stack is None else self._validate_stack
+        policy: Policy = kind(
             name=rule.name,
             description=rule.description,
             enforcement_level=EnforcementLevel(rule.level),
             severity=Severity.CRITICAL if rule.locked else Severity.HIGH if rule.level == "mandatory" else Severity.LOW,
             tags=[rule.family],
-            validate=validate,
+            validate=partial(validate, rule),
         )
+        return policy
 
-    def _validate_resource(self, rule: Rule, args: ResourceValidationArgs, report: Report) -> None:
-        if rule.types and args.resource_type not in rule.types:
-            return
-        for message in _verdicts(rule, rule.findings(subject(args), self.settings), self.settings):
+    def _validate_resource(self, rule: Rule, resource: Resource, report: Report) -> None:
+        for message in _verdicts(rule, rule.findings(resource, self.settings), self.settings):
             report(message)
 
-    def _validate_stack(self, rule: Rule, args: StackValidationArgs, report: Report) -> None:
-        findings = rule.stack_findings([subject(resource) for resource in args.resources], self.settings)
-        for finding in findings:
+    def _validate_stack(self, rule: Rule, resources: Sequence[Resource], report: Report) -> None:
+        for finding in rule.stack_findings(resources, self.settings):
             message = rule.verdict(finding, self.settings)
             if message is not None:
                 report(message, finding.urn or None)
 
-    def _report_resource(self, args: ResourceValidationArgs, report: Report) -> None:
+    def _report_resource(self, resource: Resource, report: Report) -> None:
         if not self.settings.exemptions:
             return
-        resource = subject(args)
         for rule in self._running():
             for finding in rule.findings(resource, self.settings):
                 line = rule.report(finding, self.settings)
                 if line is not None:
                     report(line)
 
-    def _report_stack(self, args: StackValidationArgs, report: Report) -> None:
+    def _report_stack(self, resources: Sequence[Resource], report: Report) -> None:
         for name in sorted(self.settings.levels):
             if self.locked(name) and self.settings.levels[name] != "mandatory":
                 report(f"the level of {name} in the stack file does not count: this rule cannot be bypassed; remove it")
         if not self.settings.exemptions:
             return
-        resources = [subject(resource) for resource in args.resources]
         for rule in self._running():
             for finding in rule.stack_findings(resources, self.settings):
                 line = rule.report(finding, self.settings)
@@ -187,9 +187,33 @@ def _verdicts(rule: Rule, findings: Sequence[Finding], settings: Settings) -> li
 
 
 class Servicer(library._PolicyAnalyzerServicer):  # type: ignore[misc]
-    """The library's servicer, with the configuration and the locks that it does not know of."""
+    """The library's servicer, with the secrets, the configuration and the locks that it does not know of."""
 
     pack: Pack
+
+    def Analyze(self, request: proto.AnalyzeRequest, _context: Any) -> proto.AnalyzeResponse:
+        """Called for each resource before it is made."""
+        return self._validated(ResourceValidationPolicy, subject(request))
+
+    def AnalyzeStack(self, request: proto.AnalyzeStackRequest, _context: Any) -> proto.AnalyzeResponse:
+        """Called once all resources are known."""
+        return self._validated(StackValidationPolicy, [subject(resource) for resource in request.resources])
+
+    def Remediate(self, _request: proto.AnalyzeRequest, _context: Any) -> proto.RemediateResponse:
+        """Called for each resource before it is analysed: no policy of this pack changes one."""
+        return proto.RemediateResponse()
+
+    def _validated(self, kind: type[Policy], judged: Resource | Sequence[Resource]) -> proto.AnalyzeResponse:
+        response = proto.AnalyzeResponse()
+        for policy in self.pack.policies:
+            level = self._get_enforcement_level(policy)
+            if isinstance(policy, kind) and level != EnforcementLevel.DISABLED:
+                validate: Any = policy.validate  # type: ignore[attr-defined]
+                validate(
+                    judged,
+                    self._create_report_violation(response, policy.name, policy.description, level, policy.severity),
+                )
+        return response
 
     def ConfigureStack(self, request: proto.AnalyzerStackConfigureRequest, context: Any) -> Any:
         """Called by the engine before it asks for the policies; settings that make no sense end the command."""
@@ -208,12 +232,6 @@ class Servicer(library._PolicyAnalyzerServicer):  # type: ignore[misc]
         return super().Configure(request, context)
 
 
-def marked_properties(properties: dict[str, Any], proxy_secrets: bool = True) -> Any:
-    """The library's `deserialize_properties`, with secrets marked whether the caller asks for it or not."""
-    del proxy_secrets
-    return library_deserialize.deserialize_properties(properties, proxy_secrets=True)
-
-
 def attach(pack: Pack) -> type[Servicer]:
     """Put the seam in place for `pack`; returns the servicer that the library will start.
 
@@ -226,7 +244,6 @@ def attach(pack: Pack) -> type[Servicer]:
             "requirements, or bring policies/engine.py and its tests up to the new version"
         )
     servicer = type("StackServicer", (Servicer,), {"pack": pack})
-    library.deserialize_properties = marked_properties
     library._PolicyAnalyzerServicer = servicer
     return servicer
 

@@ -1,4 +1,4 @@
-"""Resources as the engine sends them, turned into the policy library's argument objects by the library's own code."""
+"""Resources as the engine sends them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import json_format, struct_pb2
-from pulumi_policy import PolicyResource, ResourceValidationArgs
-from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY, deserialize_properties
-from pulumi_policy.policy import PolicyCustomTimeouts, PolicyResourceOptions
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
+from pulumi.runtime import proto
+from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE
 
 from policies.engine import subject
 from policies.names import POLICY_NAMES
@@ -20,14 +19,6 @@ from policies.subject import CONTAINER
 
 UNKNOWN = UNKNOWN_STRING_VALUE
 """What stands on the wire for a value that is not known in a preview."""
-OPTIONS = PolicyResourceOptions(
-    protect=False,
-    ignore_changes=[],
-    delete_before_replace=None,
-    aliases=[],
-    custom_timeouts=PolicyCustomTimeouts(0, 0, 0),
-    additional_secret_outputs=[],
-)
 RULES_BY_NAME: Mapping[str, Rule] = dict(zip(POLICY_NAMES, RULES, strict=True))
 MISSING = object()
 """Stands for: leave this property out."""
@@ -75,25 +66,19 @@ def wire(properties: Mapping[str, Any]) -> struct_pb2.Struct:
     return message
 
 
-def props(properties: Mapping[str, Any]) -> Any:
-    """Properties as the library hands them to a policy, secrets marked as `policies.engine` has it done."""
-    decoded = json_format.MessageToDict(wire(properties))
-    return unknown_checking_proxy(deserialize_properties(decoded, proxy_secrets=True))
-
-
 def urn(kind: str, name: str) -> str:
     """A URN of the test stack."""
     return f"urn:pulumi:dev::ai-platform::{kind}::{name}"
 
 
-def args(properties: Mapping[str, Any], kind: str = CONTAINER, name: str = "shop-api-0") -> ResourceValidationArgs:
-    """The argument of a resource validation."""
-    return ResourceValidationArgs(kind, props(properties), urn(kind, name), name, OPTIONS, None)
+def args(properties: Mapping[str, Any], kind: str = CONTAINER, name: str = "shop-api-0") -> proto.AnalyzeRequest:
+    """What the engine asks about one resource."""
+    return proto.AnalyzeRequest(type=kind, urn=urn(kind, name), name=name, properties=wire(properties))
 
 
-def stack_resource(properties: Mapping[str, Any], name: str, kind: str = CONTAINER) -> PolicyResource:
-    """One resource of the argument of a stack validation."""
-    return PolicyResource(kind, props(properties), urn(kind, name), name, OPTIONS, None, None, [], {})
+def stack_resource(properties: Mapping[str, Any], name: str, kind: str = CONTAINER) -> proto.AnalyzerResource:
+    """One resource of what the engine asks about the whole stack."""
+    return proto.AnalyzerResource(type=kind, urn=urn(kind, name), name=name, properties=wire(properties))
 
 
 def texts(

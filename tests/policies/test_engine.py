@@ -1,7 +1,7 @@
 """The seam to the policy library, driven with the engine's own messages.
 
-These tests fail when the library changes what `policies/engine.py` leans on: the name of its servicer, the name and the
-arguments of its deserialisation, the way its proxies are opened, the order in which levels are looked up.
+These tests fail when the library changes what `policies/engine.py` leans on: the name of its servicer, how it makes
+reports, the order in which levels are looked up.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import grpc
 import pytest
 from pulumi.runtime import proto
 from pulumi_policy import EnforcementLevel
-from pulumi_policy import deserialize as library_deserialize
 from pulumi_policy import policy as library
 
 from policies import engine
@@ -69,6 +68,10 @@ class Analyzer:
         request = proto.AnalyzeRequest(type=kind, urn=urn(kind, name), name=name, properties=wire(properties))
         return list(self.servicer.Analyze(request, None).diagnostics)
 
+    def remediate(self, properties: dict[str, Any]) -> Any:
+        request = proto.AnalyzeRequest(type=CONTAINER, urn=urn(CONTAINER, "a"), name="a", properties=wire(properties))
+        return self.servicer.Remediate(request, None)
+
     def analyze_stack(self, **resources: dict[str, Any]) -> list[Any]:
         request = proto.AnalyzeStackRequest()
         for key, properties in resources.items():
@@ -89,15 +92,14 @@ def exempt(policy: str, **changes: Any) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def library_put_back() -> Iterator[None]:
-    before = library._PolicyAnalyzerServicer, library.deserialize_properties  # type: ignore[attr-defined]
+    before = library._PolicyAnalyzerServicer
     yield
-    library._PolicyAnalyzerServicer, library.deserialize_properties = before  # type: ignore[misc,attr-defined]
+    library._PolicyAnalyzerServicer = before  # type: ignore[misc]
 
 
 def test_the_library_still_has_what_the_seam_replaces() -> None:
-    assert list(inspect.signature(library_deserialize.deserialize_properties).parameters) == ["props", "proxy_secrets"]
-    source = inspect.getsource(library._PolicyAnalyzerServicer.Analyze)
-    assert "deserialize_properties(json_format.MessageToDict(request.properties))" in source
+    reports = inspect.signature(library._PolicyAnalyzerServicer._create_report_violation).parameters
+    assert list(reports) == ["self", "response", "policy_name", "policy_description", "enforcement_level", "severity"]
     assert "_PolicyAnalyzerServicer(" in inspect.getsource(library.PolicyPack.__init__)
     assert "policy.enforcement_level" in inspect.getsource(library._PolicyAnalyzerServicer._get_enforcement_level)
 
@@ -139,6 +141,25 @@ def test_a_secret_variable_passes_and_the_same_in_plain_text_does_not() -> None:
     diagnostics = analyzer.analyze(container(envs=["DB_PASSWORD=hunter2"]))
     assert found(diagnostics) == {(ENVIRONMENT, proto.MANDATORY)}
     assert "hunter2" not in str(diagnostics)
+
+
+def test_a_resource_is_decoded_once_for_all_policies(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    decode = engine.subject
+
+    def noted(message: Any) -> Any:
+        decoded.append(message.name)
+        return decode(message)
+
+    monkeypatch.setattr(engine, "subject", noted)
+    analyzer = Analyzer(exempt(MEMORY))
+    analyzer.analyze(container())
+    analyzer.analyze_stack(shop_api_0=container(), shop_api_1=container())
+    assert decoded == ["shop-api-0", "shop-api-0", "shop-api-1"]
+
+
+def test_no_resource_is_changed_by_the_pack() -> None:
+    assert list(Analyzer().remediate(container(memory=MISSING)).remediations) == []
 
 
 def test_an_unknown_value_lowers_no_policy_to_a_warning() -> None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pulumi_policy import PolicyResource
+from pulumi.runtime import proto
 
 from policies.engine import subject
 from policies.settings import Settings
 from tests.policies.support import RULES_BY_NAME, container, labels, stack_resource
 
 
-def service(role: str, count: int, *, name: str = "api", system: str = "shop", **extra: str) -> list[PolicyResource]:
+def service(
+    role: str, count: int, *, name: str = "api", system: str = "shop", **extra: str
+) -> list[proto.AnalyzerResource]:
     return [
         stack_resource(
             container(labels=labels(role=role, service=name, system=system, **extra)), f"{system}-{name}-{index}"
@@ -21,7 +23,7 @@ def service(role: str, count: int, *, name: str = "api", system: str = "shop", *
     ]
 
 
-def messages(rule: str, resources: list[PolicyResource], **settings: Any) -> list[str]:
+def messages(rule: str, resources: list[proto.AnalyzerResource], **settings: Any) -> list[str]:
     found = RULES_BY_NAME[rule].stack_findings([subject(one) for one in resources], Settings(**settings))
     return [finding.message for finding in found]
 
@@ -40,7 +42,7 @@ def messages(rule: str, resources: list[PolicyResource], **settings: Any) -> lis
         ("replicas-data-limit", service("data", 1) + service("data", 1, system="blog")),
     ],
 )
-def test_enough_replicas_pass(rule: str, resources: list[PolicyResource]) -> None:
+def test_enough_replicas_pass(rule: str, resources: list[proto.AnalyzerResource]) -> None:
     assert messages(rule, resources) == []
 
 
@@ -61,7 +63,7 @@ def test_enough_replicas_pass(rule: str, resources: list[PolicyResource]) -> Non
     ],
 )
 def test_wrong_counts_are_found_with_advice(
-    rule: str, resources: list[PolicyResource], start: str, advice: str
+    rule: str, resources: list[proto.AnalyzerResource], start: str, advice: str
 ) -> None:
     found = messages(rule, resources)
     assert len(found) == 1
