@@ -6,6 +6,7 @@ import pulumi
 
 from components.foundation import Foundation, FoundationArgs
 from config import load
+from platforms.outputs import settle_in_bulk
 from platforms.registry import make_platform
 from platforms.whole import whole
 from policies.names import POLICY_NAMES
@@ -23,6 +24,7 @@ def main() -> None:
     foundation.open()
     pulumi.export("urls", urls)
     pulumi.export("caCertificate", foundation.authority)
+    settle_in_bulk()
 
 
 if __name__ == "__main__":
