@@ -148,6 +148,17 @@ def test_the_environment_does_not_grow_when_it_is_evaluated_twice() -> None:
     assert environment.exports({**once})["PATH"] == once["PATH"]
 
 
+def test_no_command_asks_for_the_plugins_of_packages_that_no_stack_uses(bootstrapped: Path) -> None:
+    script = 'eval "$(make --silent env)" && exec pulumi preview --stack dev --non-interactive --logtostderr -v=7'
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=bootstrapped, env=user_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "GetRequiredPackages" in done.stderr
+    assert "ownloading plugin" not in done.stderr
+    assert "resource-aws" not in done.stderr
+
+
 def test_make_help_lists_every_target_with_what_it_does(bootstrapped: Path) -> None:
     done = subprocess.run(["make", "help"], cwd=bootstrapped, capture_output=True, text=True, check=True)
     listed = {line.split()[1] for line in done.stdout.splitlines() if line.startswith("  make ")}
