@@ -10,7 +10,7 @@ FAST   := tests/unit tests/config tests/policies tests/report tests/conformance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down refresh backup restore test check lint format images schema conformance env pr-report diagram clean
+.PHONY: help up preview down refresh backup restore test check lint format images schema conformance env pr-report diagram bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,10 @@ pr-report: ## plan and verdict of every stack as Markdown, in pr-report.md
 diagram: ## draw docs/architecture.svg from the dev stack's own plan
 	@$(READY) --stack dev
 	@$(PY) -m report.diagram
+
+bench: ## measure, and write benchmarks/README.md (ARGS="--only up,preview,proxy" for a part)
+	@$(READY) --tests
+	@$(PY) -m benchmarks $(ARGS)
 
 clean: ## remove tools and caches; state and passphrase stay
 	@rm -rf .venv .toolchain .mypy_cache .pytest_cache .ruff_cache .hypothesis

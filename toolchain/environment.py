@@ -24,7 +24,7 @@ def exports(outer: Mapping[str, str] = os.environ) -> dict[str, str]:
         "PULUMI_HOME": str(PULUMI_HOME),
         "PULUMI_BACKEND_URL": outer.get("PULUMI_BACKEND_URL") or f"file://{STATE}",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # The toolchain installs the plugins that the stacks need. By itself the CLI asks for those of every SDK package,
+        # The toolchain installs the plugins that the stacks need. By itself the CLI asks for those of every package,
         # before each command, and again where they cannot be had.
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         # A stack file without a salt: the one of the state holds, and no new one is made up.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOMS = ("config", "systems", "components", "platforms", "policies", "toolchain", "report", "tests")
+ROOMS = ("config", "systems", "components", "platforms", "policies", "toolchain", "report", "benchmarks", "tests")
 LINES = 400
 FORBIDDEN = {
     # Data flows one way: config → system → component → platform → resource.

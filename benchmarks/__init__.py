@@ -1,0 +1,1 @@
+"""Benchmarks, started by hand: `make bench`. README.md explains what is measured, and holds the results."""
