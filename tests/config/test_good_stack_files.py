@@ -117,6 +117,20 @@ ai-platform:secrets:
     assert "hunter" not in repr(stack) + str(stack)
 
 
+@pytest.mark.parametrize(
+    "schedule", ["0 2 * * *", '"*/15 * * * *"', '"30 1,13 * * MON-FRI"', "0 2 29 2 *", "0 2 * * 7", "off", '"off"']
+)
+def test_schedules_of_every_form_are_taken(schedule: str, tmp_path: Path) -> None:
+    stack = read(tmp_path, with_base(f"ai-platform:backups: {{schedule: {schedule}}}"))
+    assert stack.backups.schedule == schedule.strip('"')
+
+
+def test_backups_are_taken_daily_and_kept_for_two_weeks_unless_the_stack_file_says_otherwise(tmp_path: Path) -> None:
+    backups = read(tmp_path, with_base("")).backups
+    assert (backups.volume, backups.schedule, backups.keep_days) == (True, "0 2 * * *", 14)
+    assert not read(tmp_path, with_base("ai-platform:backups: {volume: false, schedule: off}")).backups.volume
+
+
 def test_a_day_may_stand_with_or_without_quotes(tmp_path: Path) -> None:
     entry = "policy: images-reference-forbid-latest, resource: web-*, reason: Vendor image until March, owner: team"
     text = (

@@ -148,3 +148,25 @@ def test_credentials_of_the_data_engines_reach_api_and_workers_only_and_as_secre
     for service in ("web", "dashboard"):
         envs = graph.named(f"ai-review-engine-{service}-0").inputs["envs"]
         assert not any("DATABASE_URL" in str(env) or "CELERY" in str(env) for env in envs), service
+
+
+def test_without_a_volume_for_backups_nothing_takes_any(tmp_path: Path) -> None:
+    graph = run(dev_config() | {"backups": {"volume": False}}, tmp_path)
+    assert [one.name for one in graph.resources if "backup" in one.name] == []
+    prometheus = graph.named("ai-review-engine-observability-prometheus-0").inputs["uploads"]
+    (scraped,) = [one["content"] for one in prometheus if one["file"].endswith("prometheus.yml")]
+    assert "redis-exporter" in scraped
+    assert "backup" not in scraped
+
+
+def test_what_takes_backups_holds_one_password_and_stands_in_one_network_of_an_engine(tmp_path: Path) -> None:
+    graph = run(dev_config() | {"backups": {"schedule": "30 1 * * *", "keepDays": 3}}, tmp_path)
+    for engine in ("postgres", "redis"):
+        inputs = graph.named(f"ai-review-engine-data-{engine}-backup-0").inputs
+        password = f"{SECRET}generated-ai-review-engine-data-{engine}-password"
+        assert [(one["file"], one["content"]) for one in inputs["uploads"]] == [
+            (f"/run/secrets/{engine}-password", password)
+        ]
+        networks = [one["name"].removesuffix("-0000000") for one in inputs["networksAdvanced"]]
+        assert networks == [f"ai-review-engine-data-{engine}{part}-net" for part in ("-backup", "")]
+        assert {"BACKUP_SCHEDULE=30 1 * * *", "BACKUP_KEEP_DAYS=3"} <= set(inputs["envs"])
