@@ -8,6 +8,7 @@ import secrets
 import tarfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from docker.models.containers import Container
 from docker.models.volumes import Volume
 
 from tests.toolchain.conftest import lacking
+from toolchain.images import __main__ as images
 from toolchain.images import base
 from toolchain.images.catalog import CATALOG
 from toolchain.images.workshop import Entry
@@ -123,6 +125,15 @@ def test_the_inventory_lists_every_image_and_where_it_comes_from(inventory: dict
         else:
             assert entry["source"] in {"pulled", "built"}, name
             assert str(entry["image"]).startswith("sha256:") and entry["reference"] and entry["version"], name
+
+
+def test_an_inventory_that_was_cut_short_is_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "INVENTORY", tmp_path / "images.json")
+    images._write({"redis": {"image": "sha256:1", "source": "built"}})
+    assert images.read_inventory()["redis"]["image"] == "sha256:1"
+    content = images.INVENTORY.read_text()
+    images.INVENTORY.write_text(content[: len(content) // 2])
+    assert images.read_inventory() == {}
 
 
 def test_only_what_nothing_can_build_may_be_missing(inventory: dict[str, Entry]) -> None:

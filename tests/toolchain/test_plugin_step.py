@@ -73,6 +73,16 @@ def test_official_plugins_are_taken_where_the_registry_answers(machine: Machine)
     assert machine.asked() == len(PINS), "what is there is not asked for again"
 
 
+def test_a_plugin_whose_installation_was_killed_is_installed_again(machine: Machine) -> None:
+    (machine.bin / "reachable").touch()
+    (machine.bin / LANGUAGE_HOST).write_bytes(b"\x7fELF")
+    plugin_step.ensure(machine.cli)
+    # The CLI's own mark, beside the folder that it fills.
+    (machine.home / "plugins" / "resource-docker-v5.2.0.partial").touch()
+    plugin_step.ensure(machine.cli)
+    assert machine.asked() == len(PINS) + 1
+
+
 def test_a_registry_that_does_not_answer_is_asked_once(machine: Machine) -> None:
     plugin_step.ensure(machine.cli)
     plugin_step.ensure(machine.cli)
