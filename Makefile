@@ -31,10 +31,18 @@ refresh: ## bring the state up to what really is there
 	@$(READY) --stack $(STACK)
 	@$(PY) -m toolchain.deploy refresh --stack $(STACK) $(ARGS)
 
-test: ## format, lint, types and all tests, on a real Docker Engine where there is one
+# The end-to-end tests mostly wait for containers: the others run beside them, and are printed when they are done.
+test: ## format, lint, types and all tests, on a real Docker Engine where there is one (ARGS="tests/unit -k …": some)
 	@$(READY) --tests
 	@$(MAKE) --no-print-directory lint
+ifeq ($(strip $(ARGS)),)
+	@eval "$$($(PYTHON) -m toolchain.environment)" && \
+	  { pytest --ignore=tests/docker >.toolchain/logs/tests.log 2>&1 & others=$$!; trap "kill $$others" INT TERM; \
+	    pytest tests/docker; end_to_end=$$?; wait $$others; rest=$$?; \
+	    cat .toolchain/logs/tests.log; exit $$((end_to_end || rest)); }
+else
 	@eval "$$($(PYTHON) -m toolchain.environment)" && pytest $(ARGS)
+endif
 
 check: ## format, lint, types, and the tests that need no engine
 	@$(READY) --tests --only-venv
