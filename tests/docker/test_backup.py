@@ -123,21 +123,23 @@ def test_archives_lie_in_a_volume_that_outlives_the_engines_which_do_not_see_it(
     assert hidden(stack) == b""
 
 
-@pytest.mark.parametrize(("engine", "other"), [ENGINES, ENGINES[::-1]])
-def test_what_archives_one_engine_does_not_reach_the_other(stack: Stack, engine: str, other: str) -> None:
+@pytest.mark.parametrize(("one", "other"), [ENGINES, ENGINES[::-1]])
+def test_what_archives_one_engine_does_not_reach_the_other(stack: Stack, one: str, other: str) -> None:
     port = {"postgres": 5432, "redis": 6379}
     attempt = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2)"
-    keeper = stack.containers(f"{engine}-backup")[0]
-    addresses = [one["IPAddress"] for one in stack.containers(other)[0].attrs["NetworkSettings"]["Networks"].values()]
-    inside(stack, f"{engine}-backup", "python3", "-c", attempt, engine, str(port[engine]))
-    for address in [other, *addresses]:
+    keeper = stack.containers(f"{one}-backup")[0]
+    addresses = [
+        network["IPAddress"] for network in stack.containers(other)[0].attrs["NetworkSettings"]["Networks"].values()
+    ]
+    inside(stack, f"{one}-backup", "python3", "-c", attempt, one, str(port[one]))
+    for address in addresses:
         assert keeper.exec_run(["python3", "-c", attempt, address, str(port[other])]).exit_code != 0, address
-    assert inside(stack, f"{engine}-backup", "ls", "/run/secrets").decode().split() == [f"{engine}-password"]
+    assert inside(stack, f"{one}-backup", "ls", "/run/secrets").decode().split() == [f"{one}-password"]
 
 
 @pytest.mark.fact("ARE-116", stack="D")
 @pytest.mark.parametrize(
-    ("engine", "name", "change", "reason"),
+    ("of", "name", "change", "reason"),
     [
         pytest.param("postgres", "a.dump", lambda one: one[: len(one) // 2], "not a whole archive", id="half a dump"),
         pytest.param("postgres", "a.dump", lambda one: one[:-1], "not a whole archive", id="last byte missing"),
@@ -163,13 +165,13 @@ def test_what_archives_one_engine_does_not_reach_the_other(stack: Stack, engine:
 def test_a_damaged_or_foreign_archive_is_refused_before_anything_is_stopped(
     stack: Stack,
     on_host: Callable[[str, Callable[[bytes], bytes], str], Path],
-    engine: str,
+    of: str,
     name: str,
     change: Callable[[bytes], bytes],
     reason: str,
 ) -> None:
     before = starts(stack, *TIERS, *ENGINES)
-    refused = stack.make("restore", f"FROM={on_host(engine, change, name)}", check=False)
+    refused = stack.make("restore", f"FROM={on_host(of, change, name)}", check=False)
     assert refused.code != 0
     assert reason in refused.output
     assert "nothing was stopped or changed" in refused.output
