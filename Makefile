@@ -5,7 +5,7 @@ PY     := .venv/bin/python
 READY  := $(PYTHON) -m toolchain.bootstrap
 ARGS   ?=
 # Suites that need neither an engine nor the CLI.
-FAST   := tests/unit tests/config tests/policies tests/report tests/conformance
+FAST   := tests/unit tests/config tests/policies tests/report tests/conformance tests/benchmarks
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -107,12 +107,14 @@ def service(
 ) -> dict[str, Any]:
     """One container as a service; what the image says by itself is left out."""
     config, host, own = one["Config"], one["HostConfig"], image["Config"]
+    # Another entry point than the image's own takes the image's command away.
+    other = {key for key in ("Cmd", "Entrypoint") if config[key] != own[key]}
     made: dict[str, Any] = {
         "image": one["Image"],
         "user": config["User"],
         "working_dir": config["WorkingDir"] or None,
-        "command": config["Cmd"] if config["Cmd"] != own["Cmd"] else None,
-        "entrypoint": config["Entrypoint"] if config["Entrypoint"] != own["Entrypoint"] else None,
+        "command": config["Cmd"] if other else None,
+        "entrypoint": config["Entrypoint"] if "Entrypoint" in other else None,
         "environment": sorted(set(config["Env"] or []) - set(own["Env"] or [])),
         "labels": MARK,
         "restart": host["RestartPolicy"]["Name"],
