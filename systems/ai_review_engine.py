@@ -85,7 +85,14 @@ def configuration(environment: str, database: str, host: str, port: int) -> dict
     """The configuration hierarchy as files (ARE-019 … 022): defaults, then the environment's."""
     default = {
         "debug": False,
-        "database": {"host": host, "port": port, "name": database, "wait_seconds": 60},
+        "database": {
+            "host": host,
+            "port": port,
+            "name": database,
+            "wait_seconds": 60,
+            "connect_seconds": 5,
+            "statement_seconds": 5,
+        },
         "redis": {"visibility_timeout_seconds": 3600},
         "schedule": {"heartbeat_seconds": 30, "housekeeping_seconds": 300},
         "retention": {"jobs_days": 30},

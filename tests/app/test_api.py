@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from uuid import uuid4
 
@@ -129,14 +130,38 @@ def test_without_redis_it_is_not_ready_refuses_jobs_and_recovers_by_itself(lab: 
     redis.remove()
 
 
-def test_a_database_that_hangs_makes_it_unready_in_time(app: Running) -> None:
+def test_a_database_that_hangs_makes_it_unready_and_refuses_jobs_in_time(app: Running) -> None:
     app.postgres.container.pause()
     try:
         ready = requests.get(app.api.url + "/ready", timeout=5)
+        refused = post(app.api, {"text": "nobody stores this"})
     finally:
         app.postgres.container.unpause()
     assert (ready.status_code, ready.json()["checks"]) == (503, {"database": "failed", "cache": "ok"})
+    assert (refused.status_code, refused.json()) == (503, {"detail": "database unavailable"})
     wait_for(app.api, "/ready")
+    assert post(app.api, {"text": "x"}).status_code == 201
+
+
+def test_a_statement_that_waits_too_long_is_ended_by_the_server_and_leaves_the_connection(
+    lab: Lab, app: Running
+) -> None:
+    api = lab.start("api", environment={"DATABASE_STATEMENT_SECONDS": "1"})
+    wait_for(api, "/ready")
+    hold = threading.Thread(target=app.postgres.sql, args=("BEGIN; LOCK TABLE jobs; SELECT pg_sleep(4); COMMIT",))
+    hold.start()
+    eventually(
+        lambda: app.postgres.sql("SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"),
+        "the table is locked",
+    )
+    refused = post(api, {"text": "x"})
+    assert (refused.status_code, refused.json()) == (503, {"detail": "database unavailable"})
+    assert "canceling statement due to statement timeout" in api.logs()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'api' AND wait_event_type = 'Lock'"
+    assert app.postgres.sql(waiting) == "0"
+    hold.join()
+    assert post(api, {"text": "x"}).status_code == 201
+    api.remove()
 
 
 def test_a_restart_of_the_database_is_survived(lab: Lab, app: Running) -> None:

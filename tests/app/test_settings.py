@@ -31,6 +31,7 @@ def test_the_files_hold_the_documented_values(environment: str, debug: bool, hos
 def test_the_environment_file_wins_over_default_and_the_variables_over_both() -> None:
     assert settings.load({}).database_name == "ai_review_dev"
     assert settings.load({"HEARTBEAT_SECONDS": "2.5"}).schedule_heartbeat_seconds == 2.5
+    assert settings.load({"DATABASE_STATEMENT_SECONDS": "0.5"}).database_statement_seconds == 0.5
 
 
 def broken(tmp_path: Path, default: str, environment: str = "environment: staging\ndebug: false\n") -> str:
@@ -49,6 +50,7 @@ def broken(tmp_path: Path, default: str, environment: str = "environment: stagin
         ("  port: 5432", "  port: many", "database.port must be a number"),
         ("  port: 5432", "  prot: 5432", "unknown key database.prot"),
         ("  port: 5432\n", "", "missing key database.port"),
+        ("  statement_seconds: 5", "  statement_seconds: 0", "database.statement_seconds must be above 0"),
         ("debug: false", "debug: 0", "debug must be true or false"),
         ("  level: info", "  level: loud", "log.level must be one of"),
         ("debug: false", "environment: production", "environment must be staging"),

@@ -38,6 +38,9 @@ class Settings:
     database_name: str
     database_wait_seconds: float
     """How long the migrations wait for the database before they fail."""
+    database_connect_seconds: int
+    database_statement_seconds: float
+    """The API and the workers give up a statement that takes longer, or that nobody answers."""
     redis_visibility_timeout_seconds: int
     """After this time an unacknowledged task is delivered again: above the longest review."""
     schedule_heartbeat_seconds: float
@@ -50,6 +53,8 @@ class Settings:
 
 _OVERRIDES = {
     "database_wait_seconds": "DATABASE_WAIT_SECONDS",
+    "database_connect_seconds": "DATABASE_CONNECT_SECONDS",
+    "database_statement_seconds": "DATABASE_STATEMENT_SECONDS",
     "redis_visibility_timeout_seconds": "CELERY_VISIBILITY_TIMEOUT",
     "schedule_heartbeat_seconds": "HEARTBEAT_SECONDS",
     "review_latency_seconds": "REVIEW_LATENCY_SECONDS",
@@ -171,6 +176,8 @@ def _check(settings: Settings, environment: str, folder: Path) -> None:
     rules = {
         "environment": (settings.environment == environment, f"must be {environment}, as the file's name says"),
         "database.port": (0 < settings.database_port <= _MAX_PORT, f"must be between 1 and {_MAX_PORT}"),
+        "database.connect_seconds": (settings.database_connect_seconds > 0, "must be above 0"),
+        "database.statement_seconds": (settings.database_statement_seconds > 0, "must be above 0"),
         "redis.visibility_timeout_seconds": (settings.redis_visibility_timeout_seconds > 0, "must be above 0"),
         "schedule.heartbeat_seconds": (settings.schedule_heartbeat_seconds > 0, "must be above 0"),
         "schedule.housekeeping_seconds": (settings.schedule_housekeeping_seconds > 0, "must be above 0"),

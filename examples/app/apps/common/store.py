@@ -17,9 +17,6 @@ MAX_ATTEMPTS = 5
 """A job that was started this often without an end takes its worker down with it: it is given up."""
 EXCERPT_CHARACTERS = 80
 
-CONNECTION = {"connect_timeout": 5, "tcp_user_timeout": 5000, "keepalives_idle": 10}
-"""libpq's limits (s, ms, s) after which a connection to a host that went away silently is given up."""
-
 Row = dict[str, Any]
 
 

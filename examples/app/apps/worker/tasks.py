@@ -24,6 +24,7 @@ from uuid import UUID
 import psycopg
 from celery import Task, signals
 
+from common import database as connections
 from common import logs, queue, store
 from common import settings as configuration
 
@@ -73,7 +74,7 @@ def database() -> Iterator[psycopg.Connection]:
     """One connection and one transaction, as soon as one of the worker's few connections is free."""
     with (
         _connections,
-        psycopg.connect(DATABASE_URL, **store.CONNECTION, application_name=f"worker {HOST}") as connection,
+        connections.Connection.connect(DATABASE_URL, **connections.arguments(settings, f"worker {HOST}")) as connection,
     ):
         yield connection
 

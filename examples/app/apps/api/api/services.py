@@ -7,10 +7,10 @@ import logging
 from uuid import UUID
 
 import redis
-from psycopg import AsyncConnection, Connection, Error
+from psycopg import AsyncConnection, Error
 from psycopg_pool import ConnectionPool
 
-from common import queue, store
+from common import database, queue
 from common import settings as configuration
 
 log = logging.getLogger("api.services")
@@ -18,6 +18,7 @@ log = logging.getLogger("api.services")
 POOL_CONNECTIONS = 10
 ANSWER_SECONDS = 2.0
 """How long a database or a cache may take before the API answers without it."""
+RECONNECT_SECONDS = 5.0
 CACHE_SECONDS = 300
 _PUBLISH_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 
@@ -31,14 +32,17 @@ class Services:
         self.celery = queue.celery_app(settings)
         self.celery.conf.broker_transport_options.update(timeouts)
         self.celery.conf.broker_connection_timeout = ANSWER_SECONDS
-        self.pool: ConnectionPool[Connection] = ConnectionPool(
+        self.pool: ConnectionPool[database.Connection] = ConnectionPool(
             configuration.database_url(settings),
             min_size=1,
             max_size=POOL_CONNECTIONS,
             timeout=ANSWER_SECONDS,
             # After a restart of the database the pooled connections are dead: each is tried before use.
             check=ConnectionPool.check_connection,
-            kwargs={**store.CONNECTION, "application_name": "api"},
+            # After longer outages the pauses between its attempts would outlast them: the next request tries anew.
+            reconnect_timeout=RECONNECT_SECONDS,
+            connection_class=database.Connection,
+            kwargs=database.arguments(settings, "api"),
             open=False,
         )
         self.cache = redis.Redis.from_url(configuration.redis_url("REDIS_URL"), **timeouts)
