@@ -29,6 +29,7 @@ from common import logs, queue, store
 from common import settings as configuration
 
 import alive
+from clock import Interval
 from restore import RestoreLostTasks
 from review import review as review_text
 from ticks import Ticks
@@ -49,10 +50,10 @@ app.conf.beat_schedule = {
     # A tick that waited for more than five intervals tells nothing any more.
     "heartbeat": {
         "task": queue.HEARTBEAT,
-        "schedule": settings.schedule_heartbeat_seconds,
+        "schedule": Interval(settings.schedule_heartbeat_seconds),
         "options": {"expires": settings.schedule_heartbeat_seconds * 5},
     },
-    "housekeeping": {"task": queue.HOUSEKEEPING, "schedule": settings.schedule_housekeeping_seconds},
+    "housekeeping": {"task": queue.HOUSEKEEPING, "schedule": Interval(settings.schedule_housekeeping_seconds)},
 }
 # Seconds without contact to the broker after which a liveness probe fails.
 _WORKER_MAX_AGE = 30.0
@@ -132,6 +133,7 @@ def _configure_logs(loglevel: int | None = None, **_: Any) -> None:
 def _beat_started(**_: Any) -> None:
     alive.touch("beat", _BEAT_MAX_AGE)
     logs.configure("beat", settings.log_level)
+    log.info("scheduler started")
 
 
 @signals.before_task_publish.connect(sender=queue.HEARTBEAT)
