@@ -58,11 +58,11 @@ format: ## format and sort imports
 	@$(READY) --tests --only-venv
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-backup: ## archive the databases of STACK in its volume for backups
+backup: ## archive the data engines of STACK in its volume for backups
 	@$(READY) --only-venv
 	@$(PY) -m toolchain.backup create --stack $(STACK)
 
-restore: ## restore a database of STACK from FROM, an archive of `make backup` (none given: lists them)
+restore: ## restore a data engine of STACK from FROM, an archive of `make backup` (none given: lists them)
 	@$(READY) --only-venv
 	@$(PY) -m toolchain.backup restore --stack $(STACK) --from '$(FROM)'
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from components.foundation import Foundation
 from config import StackConfig, SystemConfig, SystemFacts
-from systems import ai_review_engine
+from systems import ai_review_engine, ai_review_engine_facts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class SystemDefinition:
 
 
 SYSTEMS: Mapping[str, SystemDefinition] = {
-    "ai-review-engine": SystemDefinition(facts=ai_review_engine.FACTS, deploy=ai_review_engine.deploy),
+    "ai-review-engine": SystemDefinition(facts=ai_review_engine_facts.FACTS, deploy=ai_review_engine.deploy),
 }
 CATALOGUE: Mapping[str, SystemFacts] = {name: definition.facts for name, definition in SYSTEMS.items()}
 

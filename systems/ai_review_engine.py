@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import yaml
 from pulumi import ResourceOptions
 
 from components import alerts, dashboards
@@ -19,9 +18,8 @@ from components.ingress import Ingress, IngressArgs
 from components.observability_stack import ObservabilityStack, ObservabilityStackArgs
 from components.system import System, SystemArgs
 from components.worker_pool import Scheduler, WorkerPool, WorkerPoolArgs
-from config import EngineImages, ServiceFacts, StackConfig, SystemConfig, SystemFacts
+from config import EngineImages, StackConfig, SystemConfig
 from platforms.specs import (
-    GIB,
     MIB,
     BackupPolicy,
     Endpoint,
@@ -37,39 +35,10 @@ from platforms.specs import (
     UrlTemplate,
     Volume,
 )
-
-NAME = "ai-review-engine"
-ROOT = f"/srv/{NAME}"
+from systems.ai_review_engine_facts import DATABASES, NAME, ROOT, configuration
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a network of its own
 JOB = "ai_review_engine"
-DATABASES = {"development": "ai_review_dev", "staging": "ai_review_staging", "production": "ai_review_prod"}
-"""ARE-041."""
-
-FACTS = SystemFacts(
-    services={  # ARE-008 … 014, 031 … 034, sizes ARE-025.
-        "api": ServiceFacts(min_replicas=2, max_replicas=10, default_replicas=2, cpu=1.0, memory=GIB),
-        "web": ServiceFacts(min_replicas=1, max_replicas=10, default_replicas=2, cpu=1.0, memory=GIB),
-        "dashboard": ServiceFacts(min_replicas=1, max_replicas=10, default_replicas=2, cpu=1.0, memory=GIB),
-        "worker": ServiceFacts(min_replicas=3, max_replicas=15, default_replicas=3, cpu=1.0, memory=GIB),
-        "beat": ServiceFacts(min_replicas=1, max_replicas=1, default_replicas=1, cpu=0.5, memory=256 * MIB),
-    },
-    reserved_env=frozenset(
-        {
-            "API_URL",
-            "APP_ENVIRONMENT",
-            "CELERY_BROKER_URL",
-            "CELERY_RESULT_BACKEND",
-            "DASHBOARD_URL",
-            "DATABASE_URL",
-            "FLASK_DEBUG",
-            "LOG_DIR",
-            "REDIS_URL",
-            "STREAMLIT_SERVER_BASE_URL_PATH",
-            "UVICORN_ROOT_PATH",
-        }
-    ),
-)
 
 WORKER_HEALTH = (
     "sh",
@@ -79,36 +48,6 @@ WORKER_HEALTH = (
     'exec celery -A tasks inspect ping -d "celery@$(hostname)"',
 )
 BEAT_HEALTH = ("sh", "-c", "if [ -f alive.py ]; then exec python alive.py beat; fi; kill -0 1")
-
-
-def configuration(environment: str, database: str, host: str, port: int) -> dict[str, str]:
-    """The configuration hierarchy as files (ARE-019 … 022): defaults, then the environment's."""
-    default = {
-        "debug": False,
-        "database": {
-            "host": host,
-            "port": port,
-            "name": database,
-            "wait_seconds": 60,
-            "connect_seconds": 5,
-            "statement_seconds": 5,
-        },
-        "redis": {"visibility_timeout_seconds": 3600},
-        "schedule": {"heartbeat_seconds": 30, "housekeeping_seconds": 300},
-        "retention": {"jobs_days": 30},
-        "review": {"latency_seconds": 0},
-        "log": {"level": "info"},
-    }
-    override = {
-        "environment": environment,
-        # ARE-075: off everywhere but in development.
-        "debug": environment == "development",
-        "database": {"host": host, "port": port, "name": database},
-    }
-    return {
-        f"{ROOT}/config/default.yml": yaml.safe_dump(default, sort_keys=False),
-        f"{ROOT}/config/{environment}.yml": yaml.safe_dump(override, sort_keys=False),
-    }
 
 
 def deploy(system: SystemConfig, stack: StackConfig, foundation: Foundation) -> str:
