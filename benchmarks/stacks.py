@@ -15,10 +15,12 @@ LABELS = (f"ai-platform.stack={STACK}", f"com.docker.compose.project={STACK}", f
 
 def sweep(client: DockerClient) -> None:
     """Remove what an interrupted benchmark has left on the engine."""
-    for label in LABELS:
-        query: Any = {"filters": {"label": label}}
+    # Each kind under all labels before the next: a container of one run may stand in a network of another.
+    queries: list[dict[str, Any]] = [{"filters": {"label": label}} for label in LABELS]
+    for query in queries:
         for container in client.containers.list(all=True, **query):
             container.remove(force=True, v=True)
+    for query in queries:
         for network in client.networks.list(**query):
             network.remove()
         for volume in client.volumes.list(**query):
