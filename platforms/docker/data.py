@@ -33,6 +33,9 @@ EXPORTER = Resources(cpu=0.25, memory=64 * MIB, processes=128)
 BACKUP = Resources(cpu=0.5, memory=256 * MIB)
 BACKUP_USER = "10001:10001"
 """Owns the archives, and the folder `/backups` of the image."""
+POSTGRES_PROCESSES, REDIS_PROCESSES = 1024, 512
+"""The engines' images insist on one user, whose processes count on the whole host: PostgreSQL can still start some when
+Redis may not any more."""
 POSTGRES_PASSWORD = "/run/secrets/postgres-password"  # noqa: S105 - a path
 REDIS_PASSWORD = "/run/secrets/redis-password"  # noqa: S105 - a path
 BACKUPS = "/backups"
@@ -61,7 +64,7 @@ class DockerData:
                 user="999:999",
                 port=5432,
                 scheme="postgresql",
-                resources=spec.resources,
+                resources=replace(spec.resources, processes=POSTGRES_PROCESSES),
                 rollout="exclusive",
                 env={
                     "POSTGRES_USER": spec.user,
@@ -121,8 +124,7 @@ class DockerData:
                 command=("redis-server", REDIS_CONFIG),
                 port=6379,
                 scheme="redis",
-                # The engines' images share a user: PostgreSQL can still start processes when Redis may not any more.
-                resources=replace(spec.resources, processes=256),
+                resources=replace(spec.resources, processes=REDIS_PROCESSES),
                 rollout="exclusive",
                 secret_files={
                     REDIS_CONFIG: redis_config(password.value, spec.resources.memory),

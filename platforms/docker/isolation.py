@@ -15,9 +15,9 @@ UIDS = 1_000_000_000
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside a container
 
 
-def own_user(system: str, resource: str) -> str:
+def own_user(stack: str, system: str, resource: str) -> str:
     """`uid:gid` of one container: Linux counts processes per user, so a fork bomb exhausts no neighbour's limit."""
-    digest = hashlib.sha256(f"{system}/{resource}".encode()).digest()
+    digest = hashlib.sha256(f"{stack}/{system}/{resource}".encode()).digest()
     return f"{FIRST_UID + int.from_bytes(digest[:8]) % UIDS}:{GROUP}"
 
 

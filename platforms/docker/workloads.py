@@ -162,7 +162,7 @@ class DockerWorkloads:
             "command": list(spec.command) or None,
             "entrypoints": list(spec.entrypoint) or None,
             "working_dir": spec.working_dir,
-            "user": spec.user or own_user(self.context.system, resource),
+            "user": spec.user or own_user(self.context.stack, self.context.system, resource),
             # A user that the image does not know has no home.
             "envs": _environment(({} if spec.user else {"HOME": "/tmp"}) | dict(spec.env), spec.secrets),  # noqa: S108
             "labels": [docker.ContainerLabelArgs(label=key, value=value) for key, value in sorted(labels.items())],

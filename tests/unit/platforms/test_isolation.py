@@ -43,7 +43,7 @@ def test_no_two_containers_share_a_user_unless_their_images_insist(dev: Graph) -
 
 
 def test_a_user_is_never_one_of_the_system_and_always_in_the_shared_group() -> None:
-    users = [own_user(system, f"web-{n}") for n in range(50) for system in ("one", "two")]
+    users = [own_user("dev", system, f"web-{n}") for n in range(50) for system in ("one", "two")]
     assert len(set(users)) == 100
     for user in users:
         uid, gid = user.split(":")
