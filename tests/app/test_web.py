@@ -12,6 +12,21 @@ from tests.app.lab import Lab, eventually, wait_for
 
 EVIL = """<script>alert("x")</script> & 'quotes' "double" </textarea></pre> {{ 7 * 7 }}"""
 
+HASTY = """
+import socket, threading
+BODY = b'{"jobs": []}'
+HEAD = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: %d\\r\\n\\r\\n"
+def serve(connection):
+    connection.recv(65536)
+    connection.sendall(HEAD % len(BODY) + BODY)
+    connection.recv(65536)
+    connection.close()
+listening = socket.create_server(("", 8000))
+while True:
+    threading.Thread(target=serve, args=(listening.accept()[0],)).start()
+"""
+"""An API that keeps each connection, and closes it instead of answering the second request."""
+
 
 def get(app: Running, path: str) -> requests.Response:
     return requests.get(app.web.url + path, timeout=10)
@@ -107,6 +122,14 @@ def test_without_the_api_it_is_alive_and_says_so(lab: Lab) -> None:
     assert code == 0
     assert seconds < 5
     web.remove()
+
+
+def test_a_question_that_the_api_left_unanswered_on_a_kept_connection_is_asked_again(lab: Lab) -> None:
+    lab.start("api", aliases=("hasty",), command=("python", "-c", HASTY))
+    web = lab.start("web", environment={"API_URL": "http://hasty:8000"})
+    wait_for(web, "/")
+    for _ in range(3):
+        assert requests.get(web.url + "/", timeout=10).status_code == 200
 
 
 @pytest.mark.fact("ARE-097", stack="D")

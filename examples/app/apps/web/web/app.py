@@ -45,7 +45,7 @@ class Api:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self.session = requests.Session()
-        self.session.mount("http", requests.adapters.HTTPAdapter(max_retries=AGAIN))
+        self.session.mount("http://", requests.adapters.HTTPAdapter(max_retries=AGAIN))
 
     def create(self, text: str) -> requests.Response:
         # Not over a kept-alive connection, which the API may be closing: nobody could tell whether the job was stored.
