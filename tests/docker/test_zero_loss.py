@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.docker.conftest import PLATFORM
 from tests.docker.stack import Stack, eventually
-from tests.docker.traffic import KINDS, Traffic, trust
+from tests.docker.traffic import CLIENTS, KINDS, Traffic, trust
 
 RELEASE = "ai-platform-e2e/release:2"
 
@@ -106,7 +106,7 @@ def test_another_certificate_is_taken_over_by_a_reload_that_loses_no_request(
         eventually(lambda: shown(stack) == certificate, what="the new certificate is shown")
         traffic.reach()
     # A reload closes the idle connections of clients: each may have been sending just then.
-    kept = sum(kept for _, _, kept in KINDS)
+    kept = CLIENTS * sum(kept for _, _, kept in KINDS)
     traffic.assert_lossless(resent=lambda count: count <= kept)
     (after,) = stack.containers("edge")
     assert (after.id, after.attrs["State"]["StartedAt"]) == (edge.id, edge.attrs["State"]["StartedAt"])

@@ -24,11 +24,13 @@ from typing import Self
 
 from tests.docker.stack import Stack, eventually
 
-PACE = 0.2
-"""Seconds between two requests of one client: eight clients send 40 a second."""
+PACE = 0.4
+"""Seconds between two requests of one client: sixteen clients send 40 a second."""
 TIMEOUT = 30
 ENOUGH = 1000
 LEAST_PER_SECOND = 20
+CLIENTS = 2
+"""Of each kind."""
 KINDS = (
     ("GET", "/", False),
     ("GET", "/", True),
@@ -39,7 +41,7 @@ KINDS = (
     ("POST", "/api/jobs", False),
     ("POST", "/api/jobs", True),
 )
-"""Method, path, and whether the connection is kept; one client each."""
+"""Method, path, and whether the connection is kept."""
 EXPECTED = {"GET": 200, "POST": 201}
 
 
@@ -52,8 +54,6 @@ class Client:
     path: str
     kept: bool
     connection: http.client.HTTPSConnection | None = None
-    answered: int = 0
-    """On this connection."""
 
     def run(self) -> None:
         """Until the traffic ends."""
@@ -137,7 +137,8 @@ class Traffic:
 
     def __enter__(self) -> Self:
         self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=Client(self, *kind).run, daemon=True) for kind in KINDS]
+        clients = [Client(self, *kind) for kind in KINDS for _ in range(CLIENTS)]
+        self.threads = [threading.Thread(target=client.run, daemon=True) for client in clients]
         self.started = time.monotonic()
         for thread in self.threads:
             thread.start()
