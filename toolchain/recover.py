@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -87,7 +86,8 @@ def recover(cli: Path, stack: str) -> tuple[str, ...]:
     if not (state.is_local() and state.stack_file(stack).is_file()):
         return ()
     _wait(stack)
-    _mend_file(stack)
+    state.check_room()
+    healed = state.heal(stack)
     _release(cli, stack)
     known = load_state(stack)
     # Before the pending operations are cleared: they tell which volumes nothing has ever worked in.
@@ -95,8 +95,8 @@ def recover(cli: Path, stack: str) -> tuple[str, ...]:
         if engine.answers(address):
             client = engine.client(address=address)
             strays.remove(client, find_strays(client, stack, known))
-    if known.pending:
-        say("operations of an interrupted run are pending: refreshing")
+    if known.pending or healed:
+        say("an interrupted run left its state behind what is there: refreshing")
         command: list[str | Path] = [
             cli,
             "refresh",
@@ -119,31 +119,6 @@ def find_strays(client: DockerClient, stack: str, known: Known) -> list[strays.S
 def state_birth() -> float:
     """When this clone's state began, in seconds since the epoch: what is older belongs to another state."""
     return (STATE / ".pulumi" / "meta.yaml").stat().st_mtime
-
-
-def _mend_file(stack: str) -> None:
-    """Take Pulumi's copy of the state before its last step where the file itself was cut short (power, a full disk).
-
-    Pulumi writes each version beside the file and renames it: what a killed CLI left half-written goes.
-    """
-    file = state.stack_file(stack)
-    for half in file.parent.glob(f"{file.name}*.tmp"):
-        half.unlink()
-    copy = file.with_name(f"{file.name}.bak")
-    if _is_json(file) or not _is_json(copy):
-        return
-    shutil.copyfile(file, file.with_name(f"{file.name}.broken"))
-    whole = file.with_name(f"{file.name}.mended")
-    shutil.copyfile(copy, whole)
-    whole.replace(file)
-    say(f"the state of stack {stack} was cut short: Pulumi's copy before its last step is taken")
-
-
-def _is_json(file: Path) -> bool:
-    try:
-        return bool(json.loads(file.read_text()))
-    except (OSError, ValueError):
-        return False
 
 
 # ── the lock ─────────────────────────────────────────────────────────────────────────────────────────────────────────

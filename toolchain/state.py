@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 
-from toolchain.console import run, say
+from toolchain.console import ToolchainError, run, say
 from toolchain.environment import exports, full
 from toolchain.paths import LOGS, PASSPHRASE, ROOT, STATE
 from toolchain.stack_filter import clean
 
 PROJECT = "ai-platform"
+ROOM = 64
+"""MiB that must be free for the state: a command writes it anew, with copies, at each of its steps."""
 
 
 def is_local() -> bool:
@@ -22,6 +26,51 @@ def is_local() -> bool:
 def stack_file(stack: str) -> Path:
     """Where the folder backend keeps a stack's state."""
     return STATE / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
+
+
+def check_room() -> None:
+    """Raises ToolchainError where the state's disk is nearly full.
+
+    A write that fails half-way is not undone by the CLI: it leaves a state that is cut short.
+    """
+    free = shutil.disk_usage(STATE).free // 1024**2 if STATE.is_dir() else ROOM
+    if free < ROOM:
+        raise ToolchainError(
+            f"the disk of {STATE} is full: {free} MiB are free, and the state needs {ROOM}; make room, then run this "
+            f"again; nothing was changed"
+        )
+
+
+def heal(stack: str) -> bool:
+    """Put the newest whole copy in the place of a state that was cut short; returns whether it was.
+
+    Pulumi writes each version beside the file and renames it: what a killed CLI left half-written there goes, too.
+
+    Raises ToolchainError when there is no whole copy.
+    """
+    file = stack_file(stack)
+    for half in file.parent.glob(f"{file.name}*.tmp"):
+        half.unlink()
+    if _is_whole(file):
+        return False
+    backups = STATE / ".pulumi" / "backups" / PROJECT / stack
+    copies = [file.with_name(f"{file.name}.bak"), *sorted(backups.glob("*.json"), reverse=True)]
+    good = next((copy for copy in copies if _is_whole(copy)), None)
+    if good is None:
+        raise ToolchainError(f"the state {file} was cut short, and there is no whole copy of it in {backups}")
+    shutil.copyfile(file, file.with_name(f"{file.name}.broken"))
+    whole = file.with_name(f"{file.name}.mended")
+    shutil.copyfile(good, whole)
+    whole.replace(file)
+    say(f"the state was cut short, by a full disk perhaps: taken back from {good.relative_to(STATE)}")
+    return True
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        return "checkpoint" in json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return False
 
 
 def ensure(cli: Path, stack: str) -> None:

@@ -12,6 +12,25 @@ from toolchain.plugins.provider import Provider, serve
 from toolchain.plugins.schema import Values, flag, group_set, text, text_map, text_set, to_api
 
 REGISTRY = {"address": text(required=True), "username": text(), "password": text(), "authDisabled": flag()}
+FULL = (
+    "The disk of the engine at {} is full. Make room there (`docker system df` shows what takes it), then run the same "
+    "command again: it goes on from here."
+)
+ADVICE = {
+    "no space left on device": FULL,
+    # PostgreSQL, where a part of a write had room.
+    "check free disk space": FULL,
+    "networks have overlapping ipv4": "A network of the engine at {} has these addresses already: choose another "
+    "platform.networkPool. Is there none in `docker network ls`, then a full disk has left it half-made: restart the "
+    "engine, which forgets it, and run the same command again.",
+    "pool overlaps with other one": "A network of the engine at {} has these addresses already: choose another "
+    "platform.networkPool.",
+    "port is already allocated": "Another container on the engine at {} has this port (`docker ps` shows which): stop "
+    "it, or choose another one (platform.httpPort, platform.httpsPort), then run the same command again.",
+    "address already in use": "Another process on the host of the engine at {} has this port (`ss -ltnp` shows which): "
+    "end it, or choose another one (platform.httpPort, platform.httpsPort), then run the same command again.",
+}
+"""What to do, by what the engine says; the first that fits."""
 IPAM = {
     "subnet": text(api="Subnet"),
     "gateway": text(api="Gateway"),
@@ -148,6 +167,11 @@ class DockerProvider(Provider):
 
     def explain(self, error: Exception) -> str:
         return f"Docker at {self.docker.host}: {(isinstance(error, APIError) and error.explanation) or error}"
+
+    def advise(self, message: str) -> str:
+        # The engine's own error, or the last words of a process in a container.
+        found = [text for sign, text in ADVICE.items() if sign in message.lower()]
+        return "\n".join([message, *(text.format(self.docker.host) for text in found[:1])])
 
 
 def main() -> None:

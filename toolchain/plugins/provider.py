@@ -82,7 +82,7 @@ def answers_errors(method: Callable[..., Any]) -> Callable[..., Any]:
             message = str(error)
         except Exception as error:  # noqa: BLE001 - the process must go on serving the other resources
             message = self.explain(error)
-        return context.abort(grpc.StatusCode.UNKNOWN, message)
+        return context.abort(grpc.StatusCode.UNKNOWN, self.advise(message))
 
     return handler
 
@@ -104,6 +104,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def explain(self, error: Exception) -> str:
         """The text for an error that is not a ProviderError."""
         return f"{self.name} stand-in: {type(error).__name__}: {error}"
+
+    def advise(self, message: str) -> str:
+        """The text for the user, with what to do where that is known."""
+        return message
 
     def resource(self, urn: str) -> ResourceType:
         """The type of a URN. Raises ProviderError for one that this provider does not have."""
