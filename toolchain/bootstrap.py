@@ -25,6 +25,7 @@ from toolchain.paths import LOGS, ROOT, TOOLS, VENV, VENV_PYTHON
 PYTHON = (3, 11)
 UNFINISHED = TOOLS / "venv-unfinished"
 """There while the virtual environment is being made or changed: one that was killed then may lack any file."""
+STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 def check_python() -> None:
@@ -33,6 +34,21 @@ def check_python() -> None:
         found = ".".join(map(str, sys.version_info[:3]))
         raise ToolchainError(
             f"Python {'.'.join(map(str, PYTHON))} or newer is needed, this is {found}: make PYTHON=python3.11"
+        )
+
+
+def check_stack(stack: str) -> None:
+    """Raises ToolchainError for a name that Pulumi takes for no stack, and for a stack without a stack file."""
+    if not STACK_NAME.fullmatch(stack):
+        raise ToolchainError(
+            f"{stack!r} cannot be the name of a stack: letters, digits, -, _ and . may be in it, "
+            f"100 at most; nothing was changed"
+        )
+    if not (ROOT / f"Pulumi.{stack}.yaml").is_file():
+        files = sorted(file.name.removeprefix("Pulumi.").removesuffix(".yaml") for file in ROOT.glob("Pulumi.*.yaml"))
+        raise ToolchainError(
+            f"there is no Pulumi.{stack}.yaml; there are stacks {', '.join(files)}: make up STACK=<name>; "
+            f"for a new one, copy a stack file first; nothing was changed"
         )
 
 
@@ -153,6 +169,7 @@ def main() -> int:
         if options.only_venv:
             venv(tests=options.tests)
         else:
+            check_stack(options.stack)
             cli = bootstrap(options.stack, tests=options.tests)
             say(f"ready in {time.monotonic() - start:.1f} s: {shutil.which('pulumi', path=str(cli.parent)) or cli}")
     except ToolchainError as error:

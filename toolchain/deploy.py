@@ -17,6 +17,7 @@ from toolchain import engine
 from toolchain.console import ToolchainError
 from toolchain.environment import full
 from toolchain.paths import CLI_LINK, ROOT, TOOLS
+from toolchain.ports import check_ports
 from toolchain.recover import recover
 from toolchain.stack_filter import settle
 from toolchain.turns import turn
@@ -48,6 +49,8 @@ def deploy(action: str, stack: str, extra: list[str]) -> int:
         with turn(stack) as held:
             for urn in recover(cli, stack):
                 command += ["--replace", urn] if action == "up" else []
+            if action == "up":
+                check_ports(stack)
             status = _run(command, held)
     settle(stack)
     if status == 0 and action == "up":

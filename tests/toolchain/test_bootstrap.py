@@ -174,3 +174,15 @@ def test_a_failing_command_shows_the_end_of_its_log(tmp_path: Path) -> None:
         run([shell, "-c", "sleep 5"], log=tmp_path / "log", timeout=0.2)
     with pytest.raises(ToolchainError, match="No such file"):
         run([tmp_path / "absent"], log=tmp_path / "log")
+
+
+@pytest.mark.parametrize("name", ["a b", "../x", "a/b", "prüfung", "", "n" * 101, "dev;id"])
+def test_a_name_that_cannot_be_a_stacks_is_refused_before_anything_is_made(name: str) -> None:
+    with pytest.raises(ToolchainError, match=r"cannot be the name of a stack: .*100 at most; nothing was changed$"):
+        bootstrap.check_stack(name)
+
+
+def test_a_stack_without_a_stack_file_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ToolchainError, match=r"no Pulumi\.def\.yaml; there are stacks dev, .*nothing was changed$"):
+        bootstrap.check_stack("def")
+    bootstrap.check_stack("dev")

@@ -29,6 +29,7 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(deploy, "CLI_LINK", cli)
     monkeypatch.setattr(deploy, "TOOLS", tmp_path)
     monkeypatch.setattr(deploy, "recover", lambda *_: ())
+    monkeypatch.setattr(deploy, "check_ports", lambda *_: None)
     monkeypatch.setattr(deploy, "settle", lambda *_: None)
     before = signal.getsignal(signal.SIGINT)
     yield record
