@@ -89,21 +89,23 @@ def run_all(folder: Path, repetitions: int, say: Callable[[str], None]) -> dict[
     config = dev_config(**PLATFORM)
     ours, flat = Pulumi(Project.ours(folder, STACK, config)), Pulumi(_flat(folder, config))
     samples: Samples = {}
+    variants: dict[str, Pulumi | Compose] = {OURS: ours, PLAIN: flat}
+    note = ""
     try:
         sweep(client)
-        say("up of the dev stack, to learn what Docker Compose must deploy")
-        variants: dict[str, Pulumi | Compose] = {OURS: ours, PLAIN: flat}
-        note = ""
-        try:
-            variants[COMPOSE] = _compose(folder, ours, client)
-        except ToolchainError as error:
-            note = f"\n\nDocker Compose was not measured: {str(error).splitlines()[0]}"
         for number in range(repetitions):
-            for name, variant in variants.items():
+            for name in (OURS, PLAIN, COMPOSE):
+                if name not in variants:
+                    continue
                 say(f"up: {name}, {number + 1} of {repetitions}")
-                samples.setdefault((name, FIRST), []).append(variant.up())
-                samples.setdefault((name, AGAIN), []).append(variant.up())
-                variant.down()
+                samples.setdefault((name, FIRST), []).append(variants[name].up())
+                samples.setdefault((name, AGAIN), []).append(variants[name].up())
+                if name == OURS and not number:
+                    try:
+                        variants[COMPOSE] = _compose(folder, ours, client)
+                    except ToolchainError as error:
+                        note = f"\n\nDocker Compose was not measured: {str(error).splitlines()[0]}"
+                variants[name].down()
     finally:
         sweep(client)
     return {"up": report(samples) + note}
@@ -118,13 +120,11 @@ def _flat(folder: Path, config: Mapping[str, Any]) -> Project:
 
 
 def _compose(folder: Path, ours: Pulumi, client: DockerClient) -> Compose:
-    """Raises ToolchainError where Docker Compose cannot be installed."""
+    """From our deployed stack. Raises ToolchainError where Docker Compose cannot be installed."""
     if shutil.which("docker-compose") is None:
         apt.install("docker-compose")
-    ours.up()
     state = json.loads(ours.project.output("stack", "export", "--show-secrets", "--stack", STACK))
     deployed = compose.inspect(client, STACK, state["deployment"]["resources"])
-    ours.down()
     file = folder / "compose" / "docker-compose.yml"
     write(file, yaml.safe_dump(compose.document(deployed, "./files"), sort_keys=False))
     compose.write_files(deployed, file.parent / "files")
