@@ -139,7 +139,10 @@ def service(
         "networks": {
             networks[name]: {"aliases": [alias for alias in data["Aliases"] or [] if not one["Id"].startswith(alias)]}
             for name, data in one["NetworkSettings"]["Networks"].items()
-        },
+            if name in networks
+        }
+        or None,
+        "network_mode": "none" if host["NetworkMode"] == "none" else None,
         "volumes": [
             f"{volumes[mount['Name']]}:{mount['Destination']}" for mount in one["Mounts"] if mount["Type"] == "volume"
         ],

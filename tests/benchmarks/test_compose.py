@@ -74,6 +74,16 @@ def test_names_on_the_networks_are_kept_but_for_the_container_s_own_id(services:
     assert len(networks) == 3
 
 
+def test_a_container_without_a_network_gets_none(deployed: compose.Deployed) -> None:
+    [job] = [one for one in deployed.containers if compose.label(one) == JOB]
+    alone = {**job, "HostConfig": {**job["HostConfig"], "NetworkMode": "none"}}
+    made = compose.service(
+        {**alone, "NetworkSettings": {"Networks": {"none": {}}}}, deployed.images[job["Image"]], {}, {}
+    )
+    assert made["network_mode"] == "none"
+    assert "networks" not in made
+
+
 def test_networks_keep_their_subnets(deployed: compose.Deployed) -> None:
     networks = compose.document(deployed, "./files")["networks"]
     assert {one["internal"] for one in networks.values()} == {True}
