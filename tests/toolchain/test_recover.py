@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -327,12 +328,14 @@ def test_a_state_that_was_cut_short_is_taken_from_pulumis_copy(
     half = file.with_name("dev.json.18b9f3a2c1d4e5f6.tmp")
     half.write_text(whole[:20])
     recover.recover(cli(), "dev")
-    assert json.loads(file.read_text()) == json.loads(whole)
+    taken, before = (json.loads(text)["checkpoint"]["latest"] for text in (file.read_text(), whole))
+    assert taken["secrets_providers"] == before["secrets_providers"]
     assert not half.exists()
     assert "was cut short" in capsys.readouterr().err
     file.with_name("dev.json.bak").unlink()
+    shutil.rmtree(backend / ".pulumi/backups", ignore_errors=True)
     file.write_text("")
-    with pytest.raises(ToolchainError, match=r"the state of stack dev in \S+ cannot be read"):
+    with pytest.raises(ToolchainError, match=r"there is no whole copy"):
         recover.recover(cli(), "dev")
 
 
