@@ -88,16 +88,16 @@ def test_a_task_that_is_delivered_twice_leaves_the_first_result(app: Running) ->
 
 
 def test_waiting_for_the_database_does_not_block_the_other_tasks_of_a_worker(app: Running, lab: Lab) -> None:
-    environment = own_queue(lab, 3)
+    environment = own_queue(lab, 3, DATABASE_STATEMENT_SECONDS="60")
     api = start_api(lab, environment)
     blocked_id = submit(api, "blocked")
     # Another session holds the row, so that the worker waits inside PostgreSQL.
-    hold = f"BEGIN; SELECT 1 FROM jobs WHERE id = '{blocked_id}' FOR UPDATE; SELECT pg_sleep(8); COMMIT"  # noqa: S608
+    hold = f"BEGIN; SELECT 1 FROM jobs WHERE id = '{blocked_id}' FOR UPDATE; SELECT pg_sleep(20); COMMIT"  # noqa: S608
     session = threading.Thread(target=app.postgres.sql, args=(hold,))
     session.start()
     worker = start_worker(lab, environment)
     free_id = submit(api, "free")
-    finished(api, free_id, 5)
+    finished(api, free_id, 15)
     assert job(api, blocked_id)["state"] == "queued"
     assert finished(api, blocked_id)["attempts"] == 1
     session.join()
