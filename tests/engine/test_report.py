@@ -23,7 +23,7 @@ from report import diagram
 from report.composition import Key, Link
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ("components", "config", "platforms", "policies", "systems")
+PROGRAM = ("components", "config", "platforms", "policies", "systems", "toolchain")
 SYSTEM = "ai-review-engine"
 VALUE = "a-greeting-that-nobody-reads-in-a-comment"
 
@@ -137,5 +137,6 @@ def test_the_picture_knows_who_reaches_the_data(checkout: Checkout) -> None:
     composition = diagram.composition(checkout.root, checkout.env)
     assert composition.complete
     reaching = {link.source.service for link in composition.links if link.target == Key(SYSTEM, "postgres")}
-    assert reaching == {"api", "worker", "beat", "schema", "postgres-exporter"}
+    clients = {"api", "api-trial", "worker", "beat", "schema"}
+    assert reaching == clients | {"postgres-exporter", "postgres-backup"}
     assert Link(Key("foundation", "edge"), Key(SYSTEM, "redis")) not in composition.links
