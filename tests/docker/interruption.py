@@ -22,6 +22,10 @@ TYPES = {
 }
 
 
+PHASES = ("", "Updating (", "Updating (")
+"""What has been printed when the time to a kill begins to count."""
+
+
 @dataclass
 class Running:
     """A `make up` at work: a session of its own, which plugins in process groups of their own belong to as well."""
@@ -116,7 +120,7 @@ class Bench:
         elif what == "beat":  # stop-first
             self.services["beat"] = {"env": {"ROUND": str(self.count)}}
         elif what == "worker":
-            self.services["worker"] = {"replicas": 3 + self.count % 3}
+            self.services["worker"] = {"replicas": 7 - self.services.get("worker", {"replicas": 3})["replicas"]}
         elif what == "redis":  # stop-first, with a volume of data
             self.data = {"redis": {"memory": f"{300 + self.count}Mi"}}
         elif what == "everything":  # each container, the database and the edge too
@@ -135,9 +139,15 @@ class Bench:
             longest *= 0.7
 
     def kill_once(self, whom: str, longest: float, rng: random.Random) -> bool:
-        """Start `make up` and kill it at a random moment; False when it had ended before: it was not interrupted."""
-        moment = rng.uniform(0.3, longest)
+        """Start `make up` and kill it at a random moment; False when it had ended before: it was not interrupted.
+
+        The moment is counted from the start, or (so that a slow machine is not always caught at its preparations) from
+        the beginning of the deployment itself.
+        """
+        phase, moment = rng.choice(PHASES), rng.uniform(0.3, longest)
         running = Running.start(self.stack)
+        while phase not in running.text() and running.ended() is None:
+            time.sleep(0.05)
         end = time.monotonic() + moment
         while time.monotonic() < end and running.ended() is None:
             time.sleep(0.05)
@@ -148,8 +158,8 @@ class Bench:
         if not killed:
             assert running.process.wait() == 0, f"seed {self.seed}: {running.text()[-4000:]}"
             return False
-        self.killed.append(f"{whom} after {moment:.1f} s")
-        print(f"seed {self.seed}: killed {self.killed[-1]}, at: {running.text().splitlines()[-1:]}")
+        self.killed.append(f"{whom}, {moment:.1f} s after “{phase}”, at {running.text().splitlines()[-1:]}")
+        print(f"seed {self.seed}: killed {self.killed[-1]}")
         self.runs.append(running)
         return True
 
