@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,15 +33,16 @@ class Running:
 
     process: subprocess.Popen[bytes]
     log: IO[bytes]
+    """Goes with this object."""
 
     @classmethod
-    def start(cls, stack: Stack, **variables: str) -> Running:
+    def start(cls, stack: Stack) -> Running:
         """`make up` of a stack, its output in a file."""
-        log = (stack.folder / ".toolchain" / "killed.log").open("wb")
+        log = tempfile.NamedTemporaryFile(dir=stack.folder / ".toolchain", prefix="killed-")  # noqa: SIM115
         process = subprocess.Popen(
             ["make", "up", f"STACK={stack.name}"],  # noqa: S607
             cwd=stack.folder,
-            env=environment() | variables,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

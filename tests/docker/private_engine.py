@@ -19,6 +19,9 @@ from docker.errors import DockerException
 from tests.support.engine import missing
 
 PATIENCE = 60
+"""Seconds until it answers."""
+STOP = 120
+"""Seconds until it has stopped: it grants each container the time that the container asks for, up to a minute."""
 # A new network namespace has its loopback down; SIOCSIFFLAGS with IFF_UP, as Debian's smallest system has no `ip`.
 DAEMON = """
 import fcntl, os, socket, struct, sys
@@ -64,7 +67,7 @@ class PrivateEngine:
         """Stop it as a service manager does."""
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(timeout=PATIENCE)
+            self.process.wait(timeout=STOP)
             self.process = None
 
     def copy_images(self, references: list[str]) -> None:

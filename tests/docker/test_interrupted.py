@@ -179,7 +179,8 @@ def test_pulumi_up_by_hand_names_what_is_in_no_state(bench: Bench) -> None:
 def test_a_stop_of_docker_half_way_is_completed_by_make_up(stack: Stack, own_engine: PrivateEngine) -> None:
     own_engine.await_images()
     rng = moments("engine")
-    there = rng.randint(2, 14)
+    # PostgreSQL, which would take a minute to stop in the middle of its very first start, is past that.
+    there = rng.randint(7, 15)
     print(f"seed {SEED}: stopped at {there} containers")
     other = Stack(name=f"{NAME}own", folder=stack.folder, engine=docker.DockerClient(own_engine.address))
     other.configure(platform={"kind": "docker", "host": own_engine.address, "networkPool": SECOND_POOL})
