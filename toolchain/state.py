@@ -11,7 +11,7 @@ from pathlib import Path
 from toolchain.console import ToolchainError, run, say
 from toolchain.environment import exports, full
 from toolchain.paths import LOGS, PASSPHRASE, ROOT, STATE
-from toolchain.stack_filter import clean
+from toolchain.stack_filter import SALT, clean, settle
 
 PROJECT = "ai-platform"
 ROOM = 64
@@ -91,14 +91,28 @@ def ensure(cli: Path, stack: str) -> None:
             file.write(secrets.token_urlsafe(32))
         fresh.replace(PASSPHRASE)
         say(f"new passphrase for the state: {PASSPHRASE} (keep it as long as .state/)")
-    if stack_file(stack).is_file():
-        return
     config = ROOT / f"Pulumi.{stack}.yaml"
-    if config.is_file() and (text := config.read_text()) != clean(text):
-        # The salt of a state that is gone: it fits no passphrase any more.
-        config.write_text(clean(text))
-    _select(cli, stack)
-    say(f"new stack {stack} in {STATE}")
+    text = config.read_text() if config.is_file() else ""
+    if not stack_file(stack).is_file():
+        if text != clean(text):
+            # The salt of a state that is gone: it fits no passphrase any more.
+            text = clean(text)
+            config.write_text(text)
+        _select(cli, stack)
+        say(f"new stack {stack} in {STATE}")
+    if text and not SALT.search(text):
+        # Without its salt the CLI writes the whole file anew, in its own layout.
+        config.write_text(f"{text.rstrip()}\nencryptionsalt: {_salt(stack)}\n")
+        settle(stack, ROOT)
+
+
+def _salt(stack: str) -> str:
+    """The salt of the stack's passphrase, as its state holds it. Raises ToolchainError where there is none."""
+    try:
+        latest = json.loads(stack_file(stack).read_bytes())["checkpoint"]["latest"]
+        return str(latest["secrets_providers"]["state"]["salt"])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ToolchainError(f"the state of stack {stack} in {stack_file(stack)} has no salt: {error!r}") from error
 
 
 def _select(cli: Path, stack: str) -> None:

@@ -78,10 +78,9 @@ class Deployment:
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What `make` runs in it once the tools are there."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "DOCKER_"))}
         command = [sys.executable, "-m", "toolchain.deploy", *arguments]
         return subprocess.run(
-            command, cwd=self.folder, env=kept, capture_output=True, text=True, check=False, timeout=300
+            command, cwd=self.folder, env=plain(), capture_output=True, text=True, check=False, timeout=300
         )
 
     def up(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -94,6 +93,11 @@ class Deployment:
         found = client.containers.list(all=True, filters={"label": f"ai-platform.stack={STACK}"})
         assert len({one.labels["ai-platform.service"] for one in found}) == len(found), "one of each, nothing stray"
         return {one.labels["ai-platform.service"]: one.health for one in found}
+
+
+def plain() -> dict[str, str]:
+    """The environment without what points to another state or engine."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "DOCKER_"))}
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +127,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         state.mkdir()
         engine.run("mount", "-t", "tmpfs", "-o", f"size={STATE_DISK}m,mode=0777", "tmpfs", str(state))
         code = "import sys; from toolchain import paths, state; state.ensure(paths.CLI_LINK, sys.argv[1])"
-        subprocess.run([sys.executable, "-c", code, STACK], cwd=folder, check=True, timeout=120)
+        subprocess.run([sys.executable, "-c", code, STACK], cwd=folder, env=plain(), check=True, timeout=120)
         try:
             yield made
         finally:
