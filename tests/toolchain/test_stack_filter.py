@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from toolchain import environment
+from toolchain import environment, state
+from toolchain.deploy import pulumi
 from toolchain.stack_filter import CLEAN, clean, settle
 
 SALT = "encryptionsalt: v1:abcdefg=:v1:hijk:lmnop==\n"
@@ -126,3 +127,25 @@ def test_settling_stages_nothing_of_the_users_own(clone: Clone) -> None:
     clone.run("pulumi", "config", "set", "--stack", "dev", "colour", "blue")
     settle("dev", clone.folder)
     assert clone.dirt() == " M Pulumi.dev.yaml\n"
+
+
+def test_making_a_stack_and_using_it_keeps_the_layout_of_its_file(
+    tmp_path: Path, bootstrapped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Clone(tmp_path, bootstrapped)
+    text = f"{PLAIN}\n  # after an empty line\n  ai-platform:domain: localhost\n\n  # the last words\n"
+    made.stack_file.write_text(text)
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "for this test")
+    monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE_FILE", raising=False)
+    monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/.state")
+    for name, value in (("ROOT", tmp_path), ("STATE", tmp_path / ".state"), ("LOGS", tmp_path / ".state/logs")):
+        monkeypatch.setattr(state, name, value)
+    state.ensure(pulumi(), "dev")
+    assert made.salt()
+    made.run("pulumi", "refresh", "--yes", "--skip-preview", "--stack", "dev")
+    assert clean(made.stack_file.read_text()) == text
+    made.run("git", "checkout", "--", "Pulumi.dev.yaml")
+    made.stack_file.write_text(text)
+    state.ensure(pulumi(), "dev")
+    assert made.salt()
+    assert clean(made.stack_file.read_text()) == text
