@@ -135,11 +135,17 @@ def test_after_all_kills_the_stack_serves_what_was_written_before_them(bench: Be
     eventually(lambda: row(bench.stack, late) == f"done {TEXT}", what="workers and broker are whole")
 
 
+def begun(stack: Stack) -> list[str]:
+    """Kinds of the operations that are under way."""
+    return [str(one["type"]) for one in deployment(stack).get("pending_operations") or []]
+
+
 def test_pulumi_up_by_hand_on_an_interrupted_stack_says_what_to_run(bench: Bench) -> None:
     stack = bench.stack
     bench.change("redis")
     running = Running.start(stack)
-    eventually(lambda: deployment(stack).get("pending_operations"), what="an operation is under way")
+    # The CLI keeps a creation in its state through commands that fail, and forgets a deletion.
+    eventually(lambda: "creating" in begun(stack), what="something is being created")
     assert running.kill("everything")
     running.process.wait()
     pending = [one["resource"]["urn"].rpartition("::")[2] for one in deployment(stack)["pending_operations"]]
