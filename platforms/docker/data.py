@@ -242,6 +242,8 @@ def redis_config(password: Output[str], memory: int) -> Output[str]:
     """The whole configuration file of Redis; secret, since the password stands in it."""
     return Output.concat(
         "port 6379\nbind 0.0.0.0\nprotected-mode yes\ndir /data\n",
+        # Sooner than the default of 300 s: a message goes to a worker that is gone as long as its connection stands.
+        "tcp-keepalive 15\n",
         "appendonly yes\nappendfsync everysec\n",
         # The daily dump that a restore starts from (ARE-086, ARE-087).
         "save 86400 1\ndbfilename dump.rdb\n",

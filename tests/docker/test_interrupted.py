@@ -10,6 +10,7 @@ import random
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -131,8 +132,13 @@ def test_after_all_kills_the_stack_serves_what_was_written_before_them(bench: Be
     eventually(lambda: answers(bench.stack), what="every tier answers")
     assert row(bench.stack, job) == f"done {TEXT}"
     bench.stack.pulumi("preview", "--refresh", "--expect-no-changes")
-    late = str(bench.stack.post("/api/jobs", {"text": TEXT}).json["id"])
-    eventually(lambda: row(bench.stack, late) == f"done {TEXT}", what="workers and broker are whole")
+    # Redis may hand one message to each connection of a worker that was killed, until it notices: housekeeping sends it
+    # again after the visibility time-out. A broker that is whole works off those that come later.
+    late: list[str] = []
+    for _ in range(4):
+        late.append(str(bench.stack.post("/api/jobs", {"text": TEXT}).json["id"]))
+        time.sleep(5)
+    eventually(lambda: row(bench.stack, late[-1]) == f"done {TEXT}", what="workers and broker are whole")
 
 
 def begun(stack: Stack) -> list[str]:
