@@ -282,7 +282,8 @@ def _workers(system: SystemConfig, common: _Common, *, after: Sequence[Started])
             broker_exporter="celery-exporter",
             resources=Resources(cpu=settings.cpu, memory=settings.memory),
             workers=settings.replicas,
-            env={**common.env, **settings.env},
+            # Eventlet's own resolver keeps an address for the DNS' 600 s: a broker that was replaced has another one.
+            env={**common.env, "EVENTLET_NO_GREENDNS": "yes", **settings.env},
             secrets={**common.secrets, **common.stores},
             files=common.files,
             volumes=common.volumes,
