@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,23 +18,34 @@ import pytest
 from toolchain import turns
 from toolchain.console import ToolchainError
 from toolchain.paths import ROOT, VENV_PYTHON
+from toolchain.plugins.install import launcher
 
+MARKS = turns.MARKS
 STAND_IN = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from toolchain.plugins.random_provider import main; main()"
 """As the installed launcher starts it."""
 CLI = """
-import subprocess, sys
-plugin = subprocess.Popen(sys.argv[2:], stdout=-1)
+import json, os, subprocess
+plugin = subprocess.Popen(json.loads(os.environ["PLUGIN"]), stdout=-1)
 print(plugin.pid, flush=True)
 plugin.wait()
 """
-"""Stands for Pulumi: starts a plugin and says its process id."""
+"""Stands for Pulumi: starts a plugin and says its process id. Its own command line is no plugin's."""
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the turns of these tests are held."""
+    """Where the turns of these tests are held, and the clone that their plugins are of.
+
+    The runs of this clone, the end-to-end tests beside these, end what they find of this clone.
+    """
     monkeypatch.setattr(turns, "TOOLS", tmp_path)
+    monkeypatch.setattr(turns, "MARKS", (mark(tmp_path),))
     return tmp_path
+
+
+def mark(clone: Path) -> bytes:
+    """What the command line of a stand-in of a clone holds."""
+    return STAND_IN.replace(str(ROOT), str(clone)).partition("random_provider")[0].encode()
 
 
 def cli(folder: Path, *plugin: str) -> tuple[subprocess.Popen[bytes], int]:
@@ -40,9 +53,20 @@ def cli(folder: Path, *plugin: str) -> tuple[subprocess.Popen[bytes], int]:
     binary = folder / "pulumi"
     if not binary.exists():
         binary.symlink_to(sys.executable)
-    running = subprocess.Popen([binary, "-c", CLI, "up", *plugin], stdout=subprocess.PIPE, start_new_session=True)
+    running = subprocess.Popen(
+        [binary, "-c", CLI, "up"],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env=os.environ | {"PLUGIN": json.dumps(plugin)},
+    )
     assert running.stdout
-    return running, int(running.stdout.readline())
+    pid = int(running.stdout.readline())
+    end = time.monotonic() + 10
+    # A process has its id a moment before its command line.
+    while plugin[-1].encode() not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        assert time.monotonic() < end, "the plugin starts"
+        time.sleep(0.01)
+    return running, pid
 
 
 def is_running(pid: int) -> bool:
@@ -66,7 +90,7 @@ def gone(pid: int, seconds: float = 10) -> bool:
 @pytest.fixture
 def plugin(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A CLI and its plugin, whose command line is a stand-in's; it does not end by itself."""
-    running, pid = cli(folder, str(VENV_PYTHON), "-c", "import time; time.sleep(60)", STAND_IN)
+    running, pid = cli(folder, str(VENV_PYTHON), "-c", "import time; time.sleep(60)", mark(folder).decode())
     yield running, pid
     for number in (running.pid, pid):
         if is_running(number):
@@ -78,12 +102,13 @@ def test_a_plugin_whose_cli_is_killed_is_ended_and_one_whose_cli_lives_is_not(
     plugin: tuple[subprocess.Popen[bytes], int],
 ) -> None:
     running, pid = plugin
-    assert pid in turns.plugins()
-    assert pid not in turns.end_orphans()
+    assert list(turns.plugins()) == [pid]
+    assert turns.end_orphans() == []
+    assert is_running(running.pid)
     assert is_running(pid)
     running.kill()
     running.wait()
-    assert pid in turns.end_orphans()
+    assert turns.end_orphans() == [pid]
     assert gone(pid)
 
 
@@ -94,6 +119,13 @@ def test_a_stand_in_ends_by_itself_once_its_cli_is_killed(folder: Path) -> None:
     running.kill()
     running.wait()
     assert gone(pid)
+
+
+def test_the_stand_ins_of_this_clone_are_known_by_their_command_line() -> None:
+    _, python, _, _, code, _ = shlex.split(launcher(str(VENV_PYTHON), "random_provider").splitlines()[-1])
+    assert python == str(VENV_PYTHON)
+    assert code == STAND_IN
+    assert any(known in code.encode() for known in MARKS)
 
 
 def test_other_processes_are_not_taken_for_plugins() -> None:
@@ -143,7 +175,7 @@ def test_the_plugins_of_a_killed_run_do_not_hold_its_turn(folder: Path, monkeypa
     monkeypatch.setattr(turns, "PATIENCE", 20)
     with turns.turn("dev") as held:
         os.set_inheritable(held, True)
-        plugin = [str(VENV_PYTHON), "-c", "import time; time.sleep(60)", STAND_IN]
+        plugin = [str(VENV_PYTHON), "-c", "import time; time.sleep(60)", mark(folder).decode()]
         script = "import os, sys; os.execv(sys.argv[1], sys.argv[1:])"
         child = subprocess.Popen([sys.executable, "-c", script, *plugin], pass_fds=(held,))
     start = time.monotonic()
