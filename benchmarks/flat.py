@@ -14,7 +14,7 @@ from typing import Any
 
 import pulumi_docker
 
-from platforms.docker.certificates import derive
+from platforms.certificates import derive
 from platforms.docker.workloads import FIXED_AT_CREATION
 from tests.support.recording import SECRET, Graph, Registration
 
@@ -27,7 +27,7 @@ import pulumi_docker as docker
 import pulumi_random as random
 from pulumi import ComponentResource, Output, ResourceOptions
 
-from platforms.docker.certificates import derive
+from platforms.certificates import derive
 from platforms.outputs import settle_in_bulk
 
 """

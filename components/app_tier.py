@@ -17,6 +17,7 @@ from platforms.specs import (
     HttpProbe,
     PublishedPort,
     Resources,
+    Scale,
     SecretRef,
     ServiceSpec,
     Started,
@@ -45,6 +46,8 @@ class AppTierArgs:
     """Compute of one replica."""
     replicas: int = 2
     """Number of replicas; two, so that losing one loses no request."""
+    scale: Scale | None = None
+    """Scaling by load instead of a fixed number."""
     env: Mapping[str, Input[str]] = field(default_factory=dict)
     """Plain environment variables."""
     secrets: Mapping[str, SecretRef | UrlTemplate] = field(default_factory=dict)
@@ -84,6 +87,7 @@ class AppTier(ComponentResource):
                 health=Health(probe=HttpProbe(path=args.health_path, port=args.port)),
                 resources=args.resources,
                 replicas=args.replicas,
+                scale=args.scale,
                 rollout="exclusive" if args.publish else "overlap",
                 env=args.env,
                 secrets=args.secrets,

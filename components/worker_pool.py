@@ -19,6 +19,7 @@ from platforms.specs import (
     Health,
     HttpProbe,
     Resources,
+    Scale,
     SecretRef,
     ServiceSpec,
     Started,
@@ -71,6 +72,8 @@ class WorkerPoolArgs:
     """Compute of one worker."""
     workers: int
     """Number of workers."""
+    scale: Scale | None = None
+    """Scaling by load instead of a fixed number."""
     env: Mapping[str, Input[str]] = field(default_factory=dict)
     """Plain environment variables of workers and scheduler."""
     secrets: Mapping[str, SecretRef | UrlTemplate] = field(default_factory=dict)
@@ -117,6 +120,7 @@ def _worker(args: WorkerPoolArgs) -> ServiceSpec:
         working_dir=args.working_dir,
         resources=args.resources,
         replicas=args.workers,
+        scale=args.scale,
         rollout="overlap",
         health=_health(args.worker_health),
         env=args.env,
@@ -141,6 +145,7 @@ def _beat(args: WorkerPoolArgs, scheduler: Scheduler) -> ServiceSpec:
         resources=scheduler.resources,
         # Two schedulers would fire every tick twice: the old one goes before the new one comes (ARE-034).
         replicas=1,
+        scale=None,
         rollout="exclusive",
         health=_health(scheduler.health),
         env=scheduler.env,

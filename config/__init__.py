@@ -6,20 +6,13 @@
 from config.catalogue import ServiceFacts, Surroundings, SystemFacts
 from config.images import EngineImages, ImageInventory
 from config.load import Given, load, parse
-from config.model import (
-    AcmCertificate,
-    AwsPlatform,
-    CertificateFiles,
-    CertificateIssuer,
-    DockerPlatform,
-    KubernetesPlatform,
-    LocalCa,
-    Scale,
-)
+from config.model import AcmCertificate, CertificateFiles, CertificateIssuer, LocalCa, Scale
+from config.places import LOCAL_CONTEXT, AwsPlatform, DockerPlatform, KubernetesPlatform
 from config.report import ConfigError, Problem
 from config.resolve import ServiceConfig, StackConfig, SystemConfig
 
 __all__ = [
+    "LOCAL_CONTEXT",
     "AcmCertificate",
     "AwsPlatform",
     "CertificateFiles",

@@ -11,14 +11,15 @@ from typing import Final
 
 from config.catalogue import Surroundings, SystemFacts
 from config.fields import is_pinned
-from config.model import AwsPlatform, CertificateFiles, DockerPlatform, StackFile
+from config.model import CertificateFiles, StackFile
+from config.places import AwsPlatform, DockerPlatform, KubernetesPlatform
 from config.report import Finding, set_secret, suggestion
 from config.systems_checks import check_systems
 from config.translate import Draft
 
 TLS_MODES: Final[Mapping[str, tuple[str, ...]]] = {
     "docker": ("local-ca", "files"),
-    "kubernetes": ("issuer", "files"),
+    "kubernetes": ("issuer", "files", "local-ca"),
     "aws": ("acm",),
 }
 """Where each platform can take its certificate from."""
@@ -45,6 +46,12 @@ def _platform(stack: StackFile) -> Iterator[Finding]:
             ("platform", "httpsPort"),
             f"{platform.https_port} is the port of `platform.httpPort` too",
             "Choose another one: the first only redirects to the second.",
+        )
+    if isinstance(platform, KubernetesPlatform) and platform.gateway.http_listener == platform.gateway.https_listener:
+        yield Finding(
+            ("platform", "gateway", "httpsListener"),
+            f"{platform.gateway.https_listener} is the port of `platform.gateway.httpListener` too",
+            "Name two entry points of the proxy.",
         )
     if isinstance(platform, AwsPlatform):
         for index, zone in enumerate(platform.availability_zones):

@@ -1,7 +1,12 @@
-"""Which image each supporting engine runs: the stack file's reference, else what the machine's inventory has."""
+"""Which image each supporting engine runs.
+
+The stack file's reference; else, where the machine's own engine or cluster runs it, what its inventory has; else the
+engine's public image.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +15,13 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from config.places import LOCAL_CONTEXT
 from config.report import error
 from config.resolve import StackConfig
+from toolchain.images.catalog import CATALOG
+
+UPSTREAM: Mapping[str, str | None] = {image.name: image.reference for image in CATALOG if not image.internal}
+"""The public image of each engine; None for what only this project builds."""
 
 
 class InventoryEntry(BaseModel):
@@ -50,8 +60,8 @@ class ImageInventory:
         except ValidationError:
             raise error(file, "images", "the inventory of images is damaged", "Run `make images`.") from None
 
-    def resolve(self, name: str) -> str:
-        """Id of the image. Raises ConfigError when it cannot be had."""
+    def resolve(self, name: str) -> InventoryEntry:
+        """An image that is there. Raises ConfigError when it cannot be had."""
         entry = self.entries.get(name)
         if entry is None:
             raise error(self.file, name, "is not in the inventory of images", "Run `make images`.")
@@ -62,7 +72,7 @@ class ImageInventory:
                 f"{entry.reference} cannot be had on this machine: {entry.reason or 'no reason is known'}",
                 f"Give another reference in `images.engines.{name}` of the stack file.",
             )
-        return entry.image
+        return entry
 
 
 @dataclass(frozen=True)
@@ -77,17 +87,60 @@ class EngineImages:
         file = self.stack.images.inventory
         return ImageInventory.load(self.stack.root / file, file)
 
+    @property
+    def own(self) -> bool:
+        """The stack runs the images of this machine."""
+        platform = self.stack.platform
+        return platform.kind == "docker" or getattr(platform, "context", None) == LOCAL_CONTEXT
+
     def resolve(self, name: str) -> str:
-        """Reference or id of an image. Raises ConfigError when it cannot be had."""
-        for engine, reference in self.stack.images.engines.items():
-            if engine == name:
-                return reference
-        return self.inventory.resolve(name)
+        """Reference or, on Docker, id of an image. Raises ConfigError when it cannot be had."""
+        if (given := self._given(name)) is not None:
+            return given
+        if not self.own:
+            return self._upstream(name)
+        entry = self.inventory.resolve(name)
+        return str(entry.image) if self.stack.platform.kind == "docker" else entry.reference
+
+    def version(self, name: str) -> str:
+        """Version of the engine inside. Raises ConfigError when the image cannot be had, or its tag tells none."""
+        given = self._given(name)
+        if given is None and self.own:
+            found = self.inventory.resolve(name).version
+        else:
+            reference = given or self._upstream(name)
+            match = re.search(r":v?(\d+(\.\d+)*)[^:/]*$", reference.partition("@")[0])
+            found = match[1] if match else None
+        if found is None:
+            raise error(
+                self.stack.images.inventory,
+                f"images.engines.{name}",
+                "does not tell the version of the engine",
+                "Give a reference with the version as its tag, like `name:2.53.5`.",
+            )
+        return found
 
     def available(self, name: str) -> bool:
         """The image can be had. Raises ConfigError when the inventory is needed and missing or damaged."""
-        entry = self.inventory.entries.get(name) if name not in self.stack.images.engines else None
-        return name in self.stack.images.engines or (entry is not None and entry.image is not None)
+        if self._given(name) is not None:
+            return True
+        if not self.own:
+            return UPSTREAM.get(name) is not None
+        entry = self.inventory.entries.get(name)
+        return entry is not None and entry.image is not None
+
+    def _given(self, name: str) -> str | None:
+        return {str(engine): reference for engine, reference in self.stack.images.engines.items()}.get(name)
+
+    def _upstream(self, name: str) -> str:
+        if (reference := UPSTREAM.get(name)) is not None:
+            return reference
+        raise error(
+            "the stack file",
+            f"images.engines.{name}",
+            "has no public image: only this machine's own engine and `make cluster` run what it builds",
+            "Push the image to a registry, and name it there.",
+        )
 
     @property
     def with_grafana(self) -> bool:

@@ -9,13 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from config.fields import (
-    Address,
     Day,
-    DockerHost,
     Duration,
     EnvName,
     EnvValue,
@@ -23,23 +20,20 @@ from config.fields import (
     Image,
     LogSize,
     Memory,
-    Network,
-    Port,
     RegistryAddress,
     Schedule,
     Secret,
     Text,
     matching,
-    private_network,
 )
-
-MIB = 1024**2
-GIB = 1024**3
+from config.places import Platform
+from config.strict import GIB, MIB, Model
 
 Environment = Literal["development", "staging", "production"]
 Engine = Literal[
     "app",
     "postgres",
+    "postgres-cnpg",
     "redis",
     "nginx",
     "prometheus",
@@ -51,16 +45,6 @@ Engine = Literal[
     "grafana",
 ]
 """Logical names of images; `app` is the example application, which stands in where a service names no image."""
-Region = Annotated[
-    str, matching(r"[a-z]{2}(-[a-z]+)+-[0-9]", "is not an AWS region", "Write its code, for example `eu-central-1`.")
-]
-Zone = Annotated[
-    str,
-    matching(r"[a-z]{2}(-[a-z]+)+-[0-9][a-z]", "is not an availability zone", "Write it like `eu-central-1a`."),
-]
-AccountId = Annotated[
-    str, matching(r"[0-9]{12}", "is not an AWS account number", 'Write its 12 digits in quotes, like "123456789012".')
-]
 CertificateArn = Annotated[
     str,
     matching(
@@ -69,86 +53,6 @@ CertificateArn = Annotated[
         "Write it like `arn:aws:acm:eu-central-1:123456789012:certificate/…`.",
     ),
 ]
-KubernetesVersion = Annotated[
-    str, matching(r"1\.[0-9]{2}", "is not a Kubernetes version", 'Write major and minor in quotes, like "1.34".')
-]
-
-
-class Model(BaseModel):
-    """Strict and frozen: unknown keys and near misses of a type are errors. Keys are camelCase."""
-
-    model_config = ConfigDict(
-        strict=True,
-        frozen=True,
-        extra="forbid",
-        alias_generator=to_camel,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class DockerPlatform(Model):
-    """One host with a Docker Engine."""
-
-    kind: Literal["docker"] = Field(examples=["docker"])
-    """Where the stack runs."""
-    host: DockerHost | None = Field(default=None, examples=["unix:///var/run/docker.sock"])
-    """Address of the engine, `unix://`, `tcp://` or `ssh://`; left out, `DOCKER_HOST`, else /var/run/docker.sock."""
-    network_pool: Annotated[Network, private_network(20, 8)] = Field(
-        default="10.213.0.0/16", validate_default=True, examples=["10.213.0.0/16"]
-    )
-    """Private IPv4 network from /8 to /20 that the stack's own networks are cut from; choose one that is free."""
-    bind_address: Address = Field(default="127.0.0.1", examples=["127.0.0.1"])
-    """Address of the host on which the ports are opened; the default answers this host only."""
-    http_port: Port = Field(default=80, examples=[80])
-    """Port that redirects to TLS."""
-    https_port: Port = Field(default=443, examples=[443])
-    """Port that serves everything."""
-
-
-class KubernetesPlatform(Model):
-    """Any Kubernetes cluster."""
-
-    kind: Literal["kubernetes"] = Field(examples=["kubernetes"])
-    """Where the stack runs."""
-    context: Text = Field(examples=["staging"])
-    """Context of the kubeconfig."""
-    gateway_class: Text = Field(default="traefik", examples=["traefik"])
-    """GatewayClass of the Gateway API."""
-    storage_class: Text | None = Field(default=None, examples=["standard"])
-    """StorageClass of volumes; left out, the cluster's default."""
-    addons: Literal["install", "existing"] = Field(default="install", examples=["install"])
-    """Whether operators are installed by pinned charts or expected on the cluster."""
-
-
-class Cluster(Model):
-    """The EKS cluster."""
-
-    kubernetes_version: KubernetesVersion = Field(default="1.34", examples=["1.34"])
-    """Version of the control plane."""
-
-
-class AwsPlatform(Model):
-    """One AWS account and region: managed data engines and an EKS cluster."""
-
-    kind: Literal["aws"] = Field(examples=["aws"])
-    """Where the stack runs."""
-    region: Region = Field(examples=["eu-central-1"])
-    """Region of every resource."""
-    account_id: AccountId = Field(examples=["123456789012"])
-    """The only account that may be changed, 12 digits, in quotes."""
-    vpc_cidr: Annotated[Network, private_network(20, 16)] = Field(
-        default="10.20.0.0/16", validate_default=True, examples=["10.20.0.0/16"]
-    )
-    """Private IPv4 network of the VPC, from /16 to /20."""
-    availability_zones: tuple[Zone, ...] = Field(min_length=2, examples=[["eu-central-1a", "eu-central-1b"]])
-    """Two or more zones of the region (ARE-026)."""
-    cluster: Cluster = Field(default=Cluster(), examples=[{"kubernetesVersion": "1.34"}])
-    """The EKS cluster."""
-
-
-Platform = DockerPlatform | KubernetesPlatform | AwsPlatform
 
 
 class LocalCa(Model):

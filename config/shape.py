@@ -10,8 +10,9 @@ from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from config.model import Model, StackFile
+from config.model import StackFile
 from config.report import Path
+from config.strict import Model
 
 _KEY: Final = "[key]"
 """Last step of an error about a key of a mapping, not about its value."""

@@ -8,7 +8,8 @@ from pathlib import Path as FilePath
 
 from config.catalogue import ServiceFacts, Surroundings, SystemFacts
 from config.fields import HOST_LENGTH, is_pinned
-from config.model import DockerPlatform, ServiceEntry, StackFile, SystemEntry
+from config.model import ServiceEntry, StackFile, SystemEntry
+from config.places import DockerPlatform
 from config.report import Finding, Path, set_secret, suggestion
 from config.translate import Draft
 from policies.credentials import named_value

@@ -6,12 +6,29 @@ import os
 from collections.abc import Callable, Mapping
 from typing import cast
 
+import pulumi
 from pulumi import Output
 
-from config import CertificateFiles, ConfigError, DockerPlatform, EngineImages, LocalCa, Problem, StackConfig
+from config import (
+    CertificateFiles,
+    CertificateIssuer,
+    ConfigError,
+    DockerPlatform,
+    EngineImages,
+    KubernetesPlatform,
+    LocalCa,
+    Problem,
+    StackConfig,
+)
+from platforms import kubeconfig
 from platforms.docker.edge import EdgeSettings, GivenCertificate, LocalAuthority
 from platforms.docker.platform import DockerPlatform as Docker
 from platforms.docker.platform import DockerSettings, Registry
+from platforms.kubernetes import edge as kubernetes_edge
+from platforms.kubernetes.context import ClusterSettings
+from platforms.kubernetes.platform import KubernetesPlatform as Kubernetes
+from platforms.kubernetes.platform import KubernetesSettings, Quota
+from platforms.kubernetes.platform import Registry as PullLogin
 from platforms.protocols import Platform
 from platforms.reach import DEFAULT, silence
 
@@ -70,12 +87,74 @@ def _docker(stack: StackConfig, name: str) -> Platform:
 
 def _tls(stack: StackConfig) -> LocalAuthority | GivenCertificate:
     if isinstance(stack.tls, CertificateFiles):
-        files = (stack.root / stack.tls.certificate, stack.root / stack.tls.key)
-        certificate, key = (file.read_text(encoding="utf-8") for file in files)
+        certificate, key = _read(stack, stack.tls)
         return GivenCertificate(certificate=certificate, key=Output.secret(key))
     # The configuration allows no third mode on Docker.
     return LocalAuthority(rotation=cast(LocalCa, stack.tls).rotation)
 
 
-MAKERS: Mapping[str, Callable[[StackConfig, str], Platform]] = {"docker": _docker}
+def _kubernetes(stack: StackConfig, name: str) -> Platform:
+    platform = cast(KubernetesPlatform, stack.platform)
+    if not pulumi.runtime.is_dry_run():
+        found = kubeconfig.files(os.environ.get("KUBECONFIG"))
+        if reason := kubeconfig.silence(platform.context, found):
+            raise _refusal(
+                name,
+                "platform.context",
+                f"no cluster answers under {platform.context} ({reason}); nothing was changed",
+                "Name a context of your kubeconfig, or start the local cluster with `make cluster`.",
+            )
+    images = EngineImages(stack)
+    return Kubernetes(
+        KubernetesSettings(
+            stack=name,
+            context=platform.context,
+            cluster=ClusterSettings(
+                storage_class=platform.storage_class,
+                overcommit=platform.cpu_overcommit,
+                engine_image=images.resolve,
+                engine_version=images.version,
+            ),
+            edge=kubernetes_edge.EdgeSettings(
+                gateway_class=platform.gateway.class_name,
+                gateway_namespace=platform.gateway.namespace,
+                http_port=platform.gateway.http_port,
+                https_port=platform.gateway.https_port,
+                http_listener=platform.gateway.http_listener,
+                https_listener=platform.gateway.https_listener,
+                tls=_gateway_tls(stack),
+            ),
+            quota=Quota(cpu=platform.quota.cpu, memory=platform.quota.memory, pods=platform.quota.pods),
+            registries=tuple(
+                PullLogin(
+                    address=registry.address,
+                    username=registry.username,
+                    password=Output.secret(stack.secrets.registries[registry.address].get_secret_value()),
+                )
+                for registry in stack.registries
+            ),
+        )
+    )
+
+
+def _gateway_tls(
+    stack: StackConfig,
+) -> kubernetes_edge.StackAuthority | kubernetes_edge.Issued | kubernetes_edge.Given:
+    if isinstance(stack.tls, CertificateFiles):
+        certificate, key = _read(stack, stack.tls)
+        return kubernetes_edge.Given(certificate=certificate, key=Output.secret(key))
+    if isinstance(stack.tls, CertificateIssuer):
+        return kubernetes_edge.Issued(cluster_issuer=stack.tls.cluster_issuer)
+    # The configuration allows no fourth mode on Kubernetes.
+    return kubernetes_edge.StackAuthority(rotation=cast(LocalCa, stack.tls).rotation)
+
+
+def _read(stack: StackConfig, tls: CertificateFiles) -> tuple[str, str]:
+    """The texts of certificate and key."""
+    files = (stack.root / tls.certificate, stack.root / tls.key)
+    certificate, key = (file.read_text(encoding="utf-8") for file in files)
+    return certificate, key
+
+
+MAKERS: Mapping[str, Callable[[StackConfig, str], Platform]] = {"docker": _docker, "kubernetes": _kubernetes}
 """By `platform.kind`."""

@@ -85,6 +85,20 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Bounds between which the platform chooses the number of replicas by their load."""
+
+    min: int
+    """Fewest replicas."""
+    max: int
+    """Most replicas."""
+    cpu: int = 70
+    """Average load that is aimed at, in percent of `Resources.cpu` (ARE-013, ARE-033)."""
+    memory: int | None = 80
+    """The same of `Resources.memory`; None: memory says nothing about the load."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class HttpProbe:
     """Healthy when `GET path` answers with a status below 400."""
 
@@ -157,6 +171,8 @@ class ServiceSpec:
     scheme: str = "http"
     health: Health | None = None
     replicas: int = 1
+    scale: Scale | None = None
+    """Scaling by load, instead of `replicas`; None where the configuration or the platform fixes their number."""
     env: Mapping[str, Input[str]] = field(default_factory=dict)
     secrets: Mapping[str, SecretRef | UrlTemplate] = field(default_factory=dict)
     """Environment variables whose values are secret."""

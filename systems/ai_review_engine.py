@@ -18,7 +18,7 @@ from components.ingress import Ingress, IngressArgs
 from components.observability_stack import ObservabilityStack, ObservabilityStackArgs
 from components.system import System, SystemArgs
 from components.worker_pool import Scheduler, WorkerPool, WorkerPoolArgs
-from config import EngineImages, StackConfig, SystemConfig
+from config import EngineImages, ServiceConfig, StackConfig, SystemConfig
 from platforms.specs import (
     MIB,
     BackupPolicy,
@@ -29,6 +29,7 @@ from platforms.specs import (
     RedisSpec,
     Resources,
     Route,
+    Scale,
     ScrapeTarget,
     SecretRef,
     Started,
@@ -219,6 +220,7 @@ class _Common:
                 health_path=health_path,
                 resources=Resources(cpu=settings.cpu, memory=settings.memory),
                 replicas=settings.replicas,
+                scale=_scale(settings),
                 env={**self.env, **env, **settings.env},
                 secrets={**self.secrets, **(self.stores if stores else {})},
                 files=self.files,
@@ -232,6 +234,11 @@ class _Common:
             self.root.scope,
             ResourceOptions(parent=self.root),
         )
+
+
+def _scale(settings: ServiceConfig, memory: int | None = 80) -> Scale | None:
+    """The bounds that the stack file sets (ARE-012, ARE-032); None for a fixed number."""
+    return Scale(min=settings.scale.min, max=settings.scale.max, memory=memory) if settings.scale else None
 
 
 def _data(stack: StackConfig, root: System) -> DataLayer:
@@ -282,6 +289,8 @@ def _workers(system: SystemConfig, common: _Common, *, after: Sequence[Started])
             broker_exporter="celery-exporter",
             resources=Resources(cpu=settings.cpu, memory=settings.memory),
             workers=settings.replicas,
+            # Memory says nothing about a queue (ARE-033).
+            scale=_scale(settings, memory=None),
             # Eventlet's own resolver keeps an address for the DNS' 600 s: a broker that was replaced has another one.
             env={**common.env, "EVENTLET_NO_GREENDNS": "yes", **settings.env},
             secrets={**common.secrets, **common.stores},

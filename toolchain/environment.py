@@ -6,9 +6,10 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from toolchain import engine
-from toolchain.paths import CLI_LINK, PASSPHRASE, PULUMI_HOME, STATE, VENV
+from toolchain.paths import CLI_LINK, KUBECONFIG, PASSPHRASE, PULUMI_HOME, STATE, VENV
 
 
 def exports(outer: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -32,9 +33,18 @@ def exports(outer: Mapping[str, str] = os.environ) -> dict[str, str]:
     }
     if not outer.get("PULUMI_CONFIG_PASSPHRASE"):
         variables["PULUMI_CONFIG_PASSPHRASE_FILE"] = outer.get("PULUMI_CONFIG_PASSPHRASE_FILE") or str(PASSPHRASE)
+    if KUBECONFIG.is_file():
+        # The user's own contexts stay, and come first.
+        variables["KUBECONFIG"] = os.pathsep.join([*_own_kubeconfigs(outer), str(KUBECONFIG)])
     if engine.host() != engine.DEFAULT:
         variables["DOCKER_HOST"] = engine.host()
     return variables
+
+
+def _own_kubeconfigs(outer: Mapping[str, str]) -> list[str]:
+    given = [part for part in outer.get("KUBECONFIG", "").split(os.pathsep) if part and part != str(KUBECONFIG)]
+    usual = Path.home() / ".kube" / "config"
+    return given or ([str(usual)] if usual.is_file() else [])
 
 
 def full() -> dict[str, str]:

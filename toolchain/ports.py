@@ -12,7 +12,7 @@ import yaml
 from docker import DockerClient
 from pydantic import ValidationError
 
-from config.model import DockerPlatform
+from config.places import DockerPlatform
 from toolchain import engine
 from toolchain.console import ToolchainError
 from toolchain.paths import ROOT

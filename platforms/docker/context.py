@@ -10,6 +10,7 @@ from pulumi import Output, Resource, ResourceOptions
 
 from platforms.docker.images import Images
 from platforms.docker.subnets import Subnets
+from platforms.secrets import HeldSecret
 from platforms.specs import Endpoint, Grant, SecretRef
 
 LABEL = "ai-platform"
@@ -29,13 +30,6 @@ class NetworkGrant(Grant):
     """Name that is unique on the engine: the edge stands in the networks of every system at once."""
     replicas: int
     """Replica `n` of the service answers to the name with `-n` behind its first label."""
-
-
-@dataclass(frozen=True)
-class HeldSecret(SecretRef):
-    """A secret that Pulumi holds."""
-
-    value: Output[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 import pulumi_random as random
 from pulumi import Output, Resource, ResourceOptions
 
+from platforms.certificates import derive
 from platforms.docker import nginx
-from platforms.docker.certificates import derive
 from platforms.docker.context import grant_of
 from platforms.docker.workloads import DockerWorkloads
 from platforms.specs import (

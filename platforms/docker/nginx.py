@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from platforms.headers import SECURITY
+
 HTTP_PORT = 8080
 HTTPS_PORT = 8443
 METRICS_PORT = 9113
-HSTS_SECONDS = 31_536_000
-"""One year, as the HSTS preload list asks at least."""
-
 
 FORWARDED = (
     ("Host", "$http_host"),
@@ -30,16 +29,6 @@ FORWARDED = (
     ("X-Request-ID", "$request_id"),
 )
 """Headers that every service gets; what a client sends under these names is not passed on."""
-
-
-SECURITY = (
-    ("Strict-Transport-Security", f"max-age={HSTS_SECONDS}"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "SAMEORIGIN"),
-    ("Referrer-Policy", "strict-origin-when-cross-origin"),
-    ("Permissions-Policy", "camera=(), geolocation=(), microphone=()"),
-)
-"""Headers that every answer carries, once: a service's own under these names are not passed on."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,10 +13,10 @@ from platforms.docker.context import Context, open_network
 from platforms.docker.data import DockerData
 from platforms.docker.edge import DockerEdge, EdgeProxy, EdgeSettings, proxy
 from platforms.docker.images import Images
-from platforms.docker.secrets import DockerSecrets
 from platforms.docker.subnets import Subnets
 from platforms.docker.telemetry import DockerTelemetry
 from platforms.docker.workloads import DockerWorkloads
+from platforms.secrets import HeldSecrets
 from platforms.specs import BIND_ADDRESS, MIB, Endpoint, Health, HttpProbe, Resources, ServiceSpec
 
 FOUNDATION = "foundation"
@@ -136,7 +136,7 @@ class DockerScope:
 
     def __init__(self, workloads: DockerWorkloads, edge: EdgeProxy) -> None:
         self.workloads = workloads
-        self.secrets = DockerSecrets()
+        self.secrets = HeldSecrets()
         self.data = DockerData(workloads, self.secrets)
         self.edge = DockerEdge(edge)
         self.telemetry = DockerTelemetry(workloads, self.secrets)

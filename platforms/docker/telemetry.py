@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-import yaml
 from pulumi import Resource
 
+from platforms import grafana
 from platforms.docker import prometheus
-from platforms.docker.secrets import DockerSecrets
 from platforms.docker.workloads import DockerWorkloads
+from platforms.secrets import HeldSecrets
 from platforms.specs import (
     BIND_ADDRESS,
     MIB,
@@ -27,7 +26,6 @@ from platforms.specs import (
 
 METRICS_PATH = "/prometheus/"
 DASHBOARDS_PATH = "/grafana/"
-ADMIN_PASSWORD = "/run/secrets/grafana-admin-password"  # noqa: S105 - a path
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class DockerTelemetry:
     """Implements `platforms.protocols.Telemetry`."""
 
     workloads: DockerWorkloads
-    secrets: DockerSecrets
+    secrets: HeldSecrets
 
     def collect(self, name: str, spec: TelemetrySpec, *, parent: Resource) -> TelemetryParts:
         """Scrape the targets, evaluate the rules, show the dashboards."""
@@ -88,57 +86,9 @@ class DockerTelemetry:
     def _grafana(self, name: str, spec: TelemetrySpec, metrics: Served, parent: Resource) -> Endpoint:
         password = self.secrets.generate(f"{name}-grafana-password", parent=parent)
         source = metrics.reached_at
-        served = self.workloads.serve(
-            f"{name}-grafana",
-            ServiceSpec(
-                service="grafana",
-                role="telemetry",
-                image=self.workloads.context.images.engine("grafana"),
-                user="472:472",
-                command=(f"cfg:default.server.http_addr={BIND_ADDRESS}",),
-                port=3000,
-                resources=Resources(cpu=0.5, memory=256 * MIB),
-                rollout="exclusive",
-                env={
-                    "GF_SECURITY_ADMIN_PASSWORD__FILE": ADMIN_PASSWORD,
-                    "GF_SERVER_ROOT_URL": f"{spec.external_url}{DASHBOARDS_PATH}",
-                    "GF_SERVER_SERVE_FROM_SUB_PATH": "true",
-                    "GF_ANALYTICS_REPORTING_ENABLED": "false",
-                    "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
-                },
-                secret_files={ADMIN_PASSWORD: password},
-                files=_provisioning(source, spec.dashboards),
-                volumes={"/var/lib/grafana": Volume(name="grafana")},
-                uses=[source],
-                after=[metrics],
-                health=Health(probe=HttpProbe(path="/api/health", port=3000), interval=10),
-            ),
-            parent=parent,
+        image = self.workloads.context.images.engine("grafana")
+        root_url = f"{spec.external_url}{DASHBOARDS_PATH}"
+        service = grafana.service(
+            image, source, f"{source.url}{METRICS_PATH}", root_url, password, spec.dashboards, metrics
         )
-        return served.reached_at
-
-
-def _provisioning(metrics: Endpoint, dashboards: Mapping[str, str]) -> dict[str, str]:
-    root = "/etc/grafana/provisioning"
-    source = {
-        "apiVersion": 1,
-        "datasources": [
-            {
-                "name": "Prometheus",
-                "uid": "prometheus",
-                "type": "prometheus",
-                "access": "proxy",
-                "url": f"{metrics.url}{METRICS_PATH}",
-                "isDefault": True,
-            }
-        ],
-    }
-    provider = {
-        "apiVersion": 1,
-        "providers": [{"name": "ai-platform", "type": "file", "options": {"path": "/etc/grafana/dashboards"}}],
-    }
-    return {
-        f"{root}/datasources/prometheus.yaml": yaml.safe_dump(source, sort_keys=False),
-        f"{root}/dashboards/files.yaml": yaml.safe_dump(provider, sort_keys=False),
-        **{f"/etc/grafana/dashboards/{file}": text for file, text in dashboards.items()},
-    }
+        return self.workloads.serve(f"{name}-grafana", service, parent=parent).reached_at

@@ -16,7 +16,9 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 
 from config import ConfigError
-from config.model import Model, Platform, StackFile, Tls
+from config.model import StackFile, Tls
+from config.places import Platform
+from config.strict import Model
 from tests.config.stack_files import read, with_base
 
 PLANTED = "hunter2"

@@ -23,8 +23,9 @@ from config import (
     Surroundings,
     parse,
 )
-from config.model import Model, StackFile
+from config.model import StackFile
 from config.stackfile import StackText
+from config.strict import Model
 from systems import CATALOGUE
 from tests.config.stack_files import GIB, SERVICES, given, read, surroundings, with_base
 

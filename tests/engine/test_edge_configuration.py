@@ -9,8 +9,8 @@ from ipaddress import IPv4Network
 import docker
 import pytest
 
+from platforms.certificates import derive
 from platforms.docker import nginx
-from platforms.docker.certificates import derive
 from tests.support.engine import answering, missing
 from toolchain.images.__main__ import read_inventory
 

@@ -6,7 +6,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from platforms.docker.certificates import derive
+from platforms.certificates import derive
 
 SEED = b"s" * 64
 NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)

@@ -1,4 +1,4 @@
-"""TLS for a development host: a certificate authority of the stack's own, and a certificate under it.
+"""TLS without a public authority: a certificate authority of the stack's own, and a certificate under it.
 
 Keys and certificates are computed from one random seed, which is the only thing that is stored: with the same seed and
 host names every run gives the same bytes (ECDSA signatures by RFC 6979). So a second `pulumi up` changes nothing, no
@@ -38,39 +38,69 @@ class Certificates:
     key: str
 
 
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority, as PEM texts."""
+
+    certificate: str
+    key: str
+
+
+def authority(seed: bytes, stack: str) -> Authority:
+    """The authority alone, for somebody else to sign with.
+
+    Raises ValueError when the seed is shorter than 32 bytes.
+    """
+    certificate, key = _authority(seed, stack)
+    return Authority(certificate=certificate.public_bytes(serialization.Encoding.PEM).decode(), key=_private(key))
+
+
 def derive(seed: bytes, stack: str, hosts: Sequence[str]) -> Certificates:
     """The authority, and a server certificate for `hosts` (DNS names or addresses), from a random seed.
 
     Raises ValueError when the seed is shorter than 32 bytes or there is no host.
     """
-    if len(seed) < 32 or not hosts:  # noqa: PLR2004 - 256 bits
+    if not hosts:
         raise ValueError("a seed of at least 32 bytes and at least one host name are needed")
-    authority_key, server_key = _key(seed, "authority"), _key(seed, "server")
-    authority_name = _name(f"ai-platform {stack} local authority")
-    authority = _sign(
-        _builder(seed, "authority", authority_name, authority_name, authority_key)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False),
-        authority_key,
-    )
+    signer, signer_key = _authority(seed, stack)
+    server_key = _key(seed, "server")
     server_name = _name(hosts[0])
     purpose = "server " + " ".join(sorted(hosts))
     server = _sign(
-        _builder(seed, purpose, server_name, authority_name, server_key)
+        _builder(seed, purpose, server_name, signer.subject, server_key)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName([_general_name(host) for host in hosts]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False),
-        authority_key,
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer_key.public_key()), critical=False),
+        signer_key,
     )
     pem = serialization.Encoding.PEM
     return Certificates(
-        authority=authority.public_bytes(pem).decode(),
-        certificate=(server.public_bytes(pem) + authority.public_bytes(pem)).decode(),
-        key=server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
+        authority=signer.public_bytes(pem).decode(),
+        certificate=(server.public_bytes(pem) + signer.public_bytes(pem)).decode(),
+        key=_private(server_key),
     )
+
+
+def _authority(seed: bytes, stack: str) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    if len(seed) < 32:  # noqa: PLR2004 - 256 bits
+        raise ValueError("a seed of at least 32 bytes is needed")
+    key, name = _key(seed, "authority"), _name(f"ai-platform {stack} local authority")
+    certificate = _sign(
+        _builder(seed, "authority", name, name, key)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False),
+        key,
+    )
+    return certificate, key
+
+
+def _private(key: ec.EllipticCurvePrivateKey) -> str:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
 
 
 def _name(text: str) -> x509.Name:

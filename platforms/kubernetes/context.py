@@ -1,0 +1,111 @@
+"""What every part of the Kubernetes platform needs to know of the stack and the system it works for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pulumi import Input, Output, Resource
+
+from platforms.specs import Endpoint, Grant, SecretRef, Started
+
+Manifest = dict[str, Any]
+"""A Kubernetes object, or a part of one, as its documentation writes it."""
+
+LABEL = "ai-platform"
+PART_OF, NAME, MANAGED_BY = "app.kubernetes.io/part-of", "app.kubernetes.io/name", "app.kubernetes.io/managed-by"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodGrant(Grant):
+    """The pods that answer: consumers make the network policies that let them through."""
+
+    service: str
+    """Short name, for the names of the policies."""
+    namespace: str
+    pods: Mapping[str, str]
+    """Labels that select the pods."""
+    port: int
+    """Port of the pods themselves."""
+    fenced: bool = True
+    """The pods' namespace is the stack's own and refuses what no policy lets in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptSecret(SecretRef):
+    """A key of a Secret that is on the cluster, such as one that an operator makes."""
+
+    secret: str
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterSettings:
+    """What the cluster offers, and how the stack uses it."""
+
+    storage_class: str | None
+    """None: the cluster's default."""
+    overcommit: float
+    """Cores of limits for each requested core."""
+    engine_image: Callable[[str], str]
+    """Engine name → image reference; raises `config.ConfigError` when there is none."""
+    engine_version: Callable[[str], str]
+    """Engine name → version inside the image; raises `config.ConfigError` when none is known."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """One system (or the foundation) in its namespace."""
+
+    stack: str
+    system: str
+    namespace: str
+    namespace_name: Output[str]
+    """The same, known once the namespace is there: what is created in it waits for it."""
+    local: bool
+    """Names of services are used inside the namespace only."""
+    pull_secret: Output[str] | None
+    """Name of the Secret with the logins of image registries; None where there are none."""
+    cluster: ClusterSettings
+
+    def labels(self, resource: str, service: str, role: str) -> dict[str, str]:
+        """The labels that policies, selectors and dashboards find things by."""
+        return {
+            NAME: service,
+            PART_OF: self.system,
+            MANAGED_BY: "pulumi",
+            f"{LABEL}/stack": self.stack,
+            f"{LABEL}/system": self.system,
+            f"{LABEL}/service": service,
+            f"{LABEL}/role": role,
+            f"{LABEL}/resource": resource,
+        }
+
+    def metadata(self, resource: str, service: str, role: str, *, name: str | None = None, **more: Any) -> Manifest:
+        """Metadata of an object of this namespace; without a name, the engine makes a unique one."""
+        named = {"name": name} if name else {}
+        return {"namespace": self.namespace_name, "labels": self.labels(resource, service, role), **named, **more}
+
+    def selector(self, service: str) -> dict[str, str]:
+        """What tells a service's pods from all others of the namespace; it never changes."""
+        return {f"{LABEL}/system": self.system, f"{LABEL}/service": service}
+
+    def host(self, service: str) -> str:
+        """DNS name of a service for those who may reach it."""
+        return service if self.local else f"{service}.{self.namespace}.svc"
+
+
+def grant_of(endpoint: Endpoint) -> PodGrant:
+    """The grant as this platform minted it.
+
+    Raises TypeError for an endpoint of another platform.
+    """
+    if not isinstance(endpoint.grant, PodGrant):
+        raise TypeError(f"{endpoint.url} belongs to another platform and cannot be reached from a pod")
+    return endpoint.grant
+
+
+def after(started: Sequence[Started]) -> list[Input[Resource]]:
+    """What an object waits for."""
+    return [resource for one in started for resource in one.ready]
