@@ -13,8 +13,8 @@ from toolchain.environment import full
 from toolchain.paths import LOGS, PULUMI_HOME, ROOT, TOOLS, VENV_PYTHON
 from toolchain.pulumi_cli import LANGUAGE_HOST, official_host
 
-NAMES = ("docker", "random")
-"""Resource plugins of the dev stack; the versions are those of the SDK packages in requirements.txt."""
+NAMES = ("docker", "random", "kubernetes")
+"""Resource plugins of the stacks on Docker and Kubernetes; the versions are those of their SDK packages."""
 TIMEOUT = 120
 """Seconds that the plugin registry has to deliver one plugin."""
 ASK_TIMEOUT = 20

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROVIDERS = ("docker", "random")
+PROVIDERS = ("docker", "random", "kubernetes")
 LANGUAGE_HOST = "pulumi-language-python"
 MARK = "#!/bin/sh\n# Stand-in"
 NOTICE = "Pulumi plugin registry not reachable: using the project's stand-ins for"

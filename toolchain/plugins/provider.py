@@ -37,6 +37,9 @@ DEFAULTS = "__defaults"
 class ProviderError(Exception):
     """An operation that failed, with the text that the user reads."""
 
+    details = b""
+    """A serialised google.rpc.Status for the engine, where the text does not say all."""
+
 
 class ResourceType(ABC):
     """One resource type: its inputs and what it does. Operations raise ProviderError."""
@@ -80,6 +83,8 @@ def answers_errors(method: Callable[..., Any]) -> Callable[..., Any]:
             return method(self, request)
         except ProviderError as error:
             message = str(error)
+            if error.details:
+                context.set_trailing_metadata((("grpc-status-details-bin", error.details),))
         except Exception as error:  # noqa: BLE001 - the process must go on serving the other resources
             message = self.explain(error)
         return context.abort(grpc.StatusCode.UNKNOWN, self.advise(message))
@@ -246,12 +251,12 @@ def checked(inputs: struct_pb2.Struct, broken: Iterable[tuple[str, str]]) -> rpc
     return rpc.CheckResponse(inputs=inputs, failures=found)
 
 
-def physical_name(request: Any) -> str:
-    """A unique name as the stack's autonaming asks; by default the logical name and seven hexadecimal digits."""
+def physical_name(request: Any, digits: int = 7) -> str:
+    """A unique name as the stack's autonaming asks; by default the logical name and some hexadecimal digits."""
     if request.HasField("autonaming"):
         return "" if request.autonaming.mode == request.autonaming.DISABLE else str(request.autonaming.proposed_name)
     seed = request.randomSeed or os.urandom(32)
-    return f"{request.urn.rpartition('::')[2]}-{hashlib.sha256(seed).hexdigest()[:7]}"
+    return f"{request.urn.rpartition('::')[2]}-{hashlib.sha256(seed).hexdigest()[:digits]}"
 
 
 def difference(keys: Mapping[str, Field], old: Values, new: Values) -> rpc.DiffResponse:
