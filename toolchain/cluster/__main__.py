@@ -1,0 +1,35 @@
+"""`python -m toolchain.cluster up|down|status`: a real Kubernetes on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from toolchain.cluster import lifecycle
+from toolchain.cluster.settings import CONTEXT, KUBECONFIG
+from toolchain.console import ToolchainError, say
+
+
+def main() -> int:
+    """Command line; exit status 1 with one message where something is missing or fails."""
+    parser = argparse.ArgumentParser(prog="python -m toolchain.cluster", description=__doc__)
+    actions = parser.add_subparsers(dest="action", required=True)
+    actions.add_parser("up", help="start the cluster, or repair it")
+    actions.add_parser("down", help="end it, and remove its state")
+    actions.add_parser("status", help="what runs")
+    options = parser.parse_args()
+    begin = time.monotonic()
+    try:
+        if options.action == "status":
+            return lifecycle.status()
+        lifecycle.up()
+        say(f"the local cluster is ready in {time.monotonic() - begin:.1f} s: KUBECONFIG={KUBECONFIG} ({CONTEXT})")
+    except ToolchainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""`up`: start or repair the cluster, step by step; `status`: what runs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from toolchain.cluster import build, control_plane, kubeconfigs, machine, pki, processes
+from toolchain.cluster.processes import Component
+from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE_ADDRESS, PKI
+from toolchain.console import say, step
+
+
+def up() -> None:
+    """Start the cluster, or what is missing of it.
+
+    Raises ToolchainError when the machine cannot run it, or a component does not become ready.
+    """
+    with machine.turn():
+        machine.check()
+        machine.claim()
+        machine.install()
+        kubernetes = build.program("kubernetes")
+        pki.ensure(PKI)
+        kubeconfigs.ensure()
+        _node_address()
+        control_plane.write_settings()
+        start([control_plane.etcd(shutil.which("etcd") or "etcd")])
+        start([control_plane.apiserver(kubernetes)])
+        start([control_plane.controller_manager(kubernetes), control_plane.scheduler(kubernetes)])
+
+
+def start(components: Sequence[Component]) -> None:
+    """Start components side by side and wait until each is ready."""
+    begun = [component for component in components if processes.ensure(component)]
+    if not begun:
+        return
+    with step(f"start {', '.join(component.name for component in begun)}"):
+        for component in components:
+            processes.wait(component)
+
+
+def _node_address() -> None:
+    """Give the node its address."""
+    subprocess.run(["ip", "address", "replace", f"{NODE_ADDRESS}/32", "dev", "lo"], check=True)
+
+
+def status() -> int:
+    """Say what runs; 0 when everything that was started still does."""
+    names = processes.recorded() if machine.owner() and not machine.other_owner() else []
+    if not names:
+        say("no local cluster of this clone runs: make cluster")
+        return 1
+    dead = [name for name in names if processes.pid(name) is None]
+    for name in names:
+        print(f"{name:<26} {'ended' if name in dead else f'runs, pid {processes.pid(name)}'}")
+    print(f"{'kubeconfig':<26} {KUBECONFIG} (context {CONTEXT})")
+    return 1 if dead else 0

@@ -1,0 +1,143 @@
+"""What the cluster needs of the machine, and whose cluster runs on it: asked before anything is touched."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from toolchain import apt
+from toolchain.cluster import probes, processes
+from toolchain.cluster.settings import API_PORT, CLUSTER, ETCD_PEER_PORT, ETCD_PORT, KUBELET_PORT, RUN
+from toolchain.console import ToolchainError, say
+from toolchain.paths import ROOT
+
+OWNER = RUN / "owner"
+LOCK = Path("/run/ai-platform-cluster.lock")
+PATIENCE = 900.0
+"""Seconds that another `up` or `down` of this machine has to end."""
+PACKAGES = {
+    "etcd": "etcd-server",
+    "containerd": "containerd",
+    "runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "iptables": "iptables",
+    "ipset": "ipset",
+    "ip": "iproute2",
+    "conntrack": "conntrack",
+}
+"""Programs that the cluster runs, and the Debian package of each."""
+INSTEAD = (
+    "`make cluster` needs a Debian or Ubuntu machine as root: it runs containers, sets up their network and mounts "
+    "their volumes. Everywhere else, deploy to a cluster of your own: KUBECONFIG=<its kubeconfig> make up STACK=staging"
+)
+LONGEST = 75
+"""Characters of the cluster's folder: below it the kubelet opens sockets, whose paths end after 107."""
+
+
+def missing() -> list[str]:
+    """Debian packages that the machine lacks."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    return [package for name, package in PACKAGES.items() if shutil.which(name, path=path) is None]
+
+
+def refusal(*, root: bool, packages: list[str], debian: bool, owner: str | None, folder: Path = CLUSTER) -> str | None:
+    """Why no cluster can be started here; None where nothing speaks against it.
+
+    `packages` are those that the machine lacks, `owner` the folder of another clone whose cluster it runs.
+    """
+    if not root:
+        return f"the local cluster needs root, and this is another user. {INSTEAD}"
+    if packages and not debian:
+        return f"this machine has no apt-get, and lacks {', '.join(packages)}. {INSTEAD}"
+    if owner is not None:
+        return (
+            f"this machine runs the local cluster of {owner}, and one is all that it can run. "
+            f"Use that one, or end it: make -C {owner} cluster-down; nothing was changed"
+        )
+    if len(str(folder)) > LONGEST:
+        return (
+            f"{folder} has {len(str(folder))} characters, and {LONGEST} is the most that the kubelet's sockets leave: "
+            f"move this folder to a shorter path; nothing was changed"
+        )
+    return None
+
+
+def check() -> None:
+    """Raises ToolchainError with the reason, and with what works instead, where no cluster can be started here."""
+    debian = shutil.which("apt-get") is not None
+    reason = refusal(root=os.geteuid() == 0, packages=missing(), debian=debian, owner=other_owner())
+    if reason is None and owner() is None:
+        reason = taken_ports()
+    if reason:
+        raise ToolchainError(reason)
+
+
+def taken_ports() -> str | None:
+    """A message about ports of the cluster that another program holds; None where all are free."""
+    ports = [ETCD_PORT, ETCD_PEER_PORT, API_PORT, KUBELET_PORT, 10248, 10256, 10257, 10259]
+    taken = [port for port in ports if not probes.is_free("127.0.0.1", port)]
+    if not taken:
+        return None
+    return (
+        f"taken by another program: {', '.join(f'port {port}' for port in taken)} of 127.0.0.1 "
+        f"(`ss -ltnp 'sport = :{taken[0]}'` shows which, often another Kubernetes): end it; nothing was changed"
+    )
+
+
+def install() -> None:
+    """Install the packages that are missing.
+
+    Raises ToolchainError when apt fails.
+    """
+    if packages := missing():
+        apt.install(*packages)
+
+
+def owner() -> str | None:
+    """The folder whose cluster this machine runs, or has half started or ended."""
+    return OWNER.read_text().strip() if OWNER.is_file() else None
+
+
+def other_owner() -> str | None:
+    """The folder of another clone whose cluster runs here; one of which nothing runs any more does not count."""
+    found = owner()
+    if found in {None, str(ROOT)}:
+        return None
+    return found if any(processes.pid(name) for name in processes.recorded()) else None
+
+
+def claim() -> None:
+    """Note that the machine's cluster is this clone's."""
+    RUN.mkdir(parents=True, exist_ok=True, mode=0o711)
+    OWNER.write_text(f"{ROOT}\n")
+
+
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """One `up` or `down` of this machine at a time.
+
+    Raises ToolchainError when another does not end in time.
+    """
+    if os.geteuid() != 0:
+        raise ToolchainError(str(refusal(root=False, packages=[], debian=True, owner=None)))
+    with LOCK.open("w") as lock:
+        end = time.monotonic() + PATIENCE
+        told = False
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                pass
+            if not told:
+                say("another command works on the local cluster: waiting for it to end")
+                told = True
+            if time.monotonic() > end:
+                raise ToolchainError(f"another command still works on the local cluster after {PATIENCE:.0f} s")
+            time.sleep(0.3)
+        yield

@@ -1,0 +1,3 @@
+module ai-platform/pause
+
+go 1.25.0
