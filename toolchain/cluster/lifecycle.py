@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
-from toolchain.cluster import build, control_plane, kubeconfigs, machine, pki, processes
+from toolchain.cluster import build, control_plane, firewall, images, kubeconfigs, machine, node, pki, processes
+from toolchain.cluster.kubectl import kubectl
 from toolchain.cluster.processes import Component
-from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE_ADDRESS, PKI
+from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE, PKI
 from toolchain.console import say, step
 
 
@@ -24,11 +25,23 @@ def up() -> None:
         kubernetes = build.program("kubernetes")
         pki.ensure(PKI)
         kubeconfigs.ensure()
-        _node_address()
+        firewall.ensure()
         control_plane.write_settings()
+        pause = build.program("pause")
         start([control_plane.etcd(shutil.which("etcd") or "etcd")])
         start([control_plane.apiserver(kubernetes)])
         start([control_plane.controller_manager(kubernetes), control_plane.scheduler(kubernetes)])
+        _node(kubernetes, pause)
+
+
+def _node(kubernetes: Path, pause: Path) -> None:
+    """The real node; containerd's settings name an image that containerd itself is handed."""
+    reference = images.reference("pause", {"/pause": pause}, entrypoint=["/pause"])
+    node.write_settings(reference)
+    start([node.containerd()])
+    images.scratch("pause", {"/pause": pause}, entrypoint=["/pause"])
+    start([node.kubelet(kubernetes), node.kube_proxy(kubernetes)])
+    kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=60s")
 
 
 def start(components: Sequence[Component]) -> None:
@@ -39,11 +52,6 @@ def start(components: Sequence[Component]) -> None:
     with step(f"start {', '.join(component.name for component in begun)}"):
         for component in components:
             processes.wait(component)
-
-
-def _node_address() -> None:
-    """Give the node its address."""
-    subprocess.run(["ip", "address", "replace", f"{NODE_ADDRESS}/32", "dev", "lo"], check=True)
 
 
 def status() -> int:

@@ -121,7 +121,7 @@ def wait(component: Component) -> None:
 def _asked(component: Component) -> bool:
     try:
         return component.ready()
-    except OSError:
+    except (OSError, subprocess.TimeoutExpired):
         return False
 
 
