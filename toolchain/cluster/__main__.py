@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from toolchain.cluster import lifecycle
+from toolchain.cluster import lifecycle, removal
 from toolchain.cluster.settings import CONTEXT, KUBECONFIG
 from toolchain.console import ToolchainError, say
 
@@ -23,6 +23,9 @@ def main() -> int:
     try:
         if options.action == "status":
             return lifecycle.status()
+        if options.action == "down":
+            removal.down()
+            return 0
         lifecycle.up()
         say(f"the local cluster is ready in {time.monotonic() - begin:.1f} s: KUBECONFIG={KUBECONFIG} ({CONTEXT})")
     except ToolchainError as error:

@@ -40,7 +40,7 @@ OFF = ("aufs", "btrfs", "devmapper", "zfs")
 
 
 def containerd_config(pause: str) -> str:
-    """The settings of containerd: folders and a socket of its own; `pause` is the image that holds a pod's namespaces."""
+    """The settings of containerd, in folders of its own; `pause` is the image that holds a pod's namespaces."""
     return f"""version = 2
 root = "{CONTAINERD}"
 state = "{RUN}/containerd"

@@ -13,16 +13,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolchain.cluster.settings import LOGS, POD_CIDR, RUN, SERVICE_CIDR
+from toolchain.cluster.settings import DOMAIN, LOGS, NODE_ADDRESS, POD_CIDR, RUN, SERVICE_CIDR
 from toolchain.console import ToolchainError, say
 
 RECORDS = RUN / "processes"
 PROCESSES = Path("/proc")
+BOOT = PROCESSES / "sys/kernel/random/boot_id"
 TAIL = 15
 """Lines of a log that an error shows."""
 LOG_LIMIT = 50_000_000
 """Bytes of a log above which it is set aside when its program starts."""
-UNPROXIED = f"localhost,127.0.0.1,{POD_CIDR},{SERVICE_CIDR},10.245.0.1,.svc,.cluster.local"
+UNPROXIED = f"localhost,127.0.0.1,{NODE_ADDRESS},{POD_CIDR},{SERVICE_CIDR},.svc,.{DOMAIN}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,8 @@ def pid(name: str) -> int | None:
         record = json.loads((RECORDS / name).read_text())
     except (OSError, ValueError):
         return None
-    return int(record["pid"]) if _started(int(record["pid"])) == record["started"] else None
+    same_boot = record["boot"] == BOOT.read_text()
+    return int(record["pid"]) if same_boot and _started(int(record["pid"])) == record["started"] else None
 
 
 def recorded() -> list[str]:
@@ -95,7 +97,12 @@ def _start(component: Component, fingerprint: str) -> None:
             env=environment,
             cwd="/",
         )
-    record = {"pid": process.pid, "started": _started(process.pid), "fingerprint": fingerprint}
+    record = {
+        "pid": process.pid,
+        "started": _started(process.pid),
+        "boot": BOOT.read_text(),
+        "fingerprint": fingerprint,
+    }
     fresh = RECORDS / f".{component.name}"
     fresh.write_text(json.dumps(record))
     fresh.rename(RECORDS / component.name)

@@ -1,0 +1,177 @@
+"""`down`: end what the cluster runs and take away all that it made, however much of it there is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from toolchain.cluster import firewall, machine, processes
+from toolchain.cluster.settings import (
+    CONTAINERD,
+    ETCD,
+    KUBECONFIG,
+    KUBELET,
+    PKI,
+    RUN,
+    SETTINGS,
+    SOCKET,
+    VOLUMES,
+)
+from toolchain.console import ToolchainError, say, step
+from toolchain.paths import CLUSTER
+
+ORDER = ("kwok", "kubelet", "kube-router", "kube-proxy", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
+"""What ends first; all others follow, and containerd with etcd come last."""
+STATE = (ETCD, CONTAINERD, KUBELET, VOLUMES, PKI, SETTINGS)
+CNI_RESULTS = Path("/var/lib/cni/results")
+NAMESPACES = Path("/run/netns")
+CONTAINER_LOGS = Path("/var/log/containers")
+CGROUPS = Path("/sys/fs/cgroup")
+PODS = "kubepods"
+"""The kubelet's cgroup, below which all containers of pods are."""
+PATIENCE = 30.0
+"""Seconds that killed processes have to go."""
+
+
+def down() -> None:
+    """End the cluster of this clone and remove its state; programs that were built stay. Twice is fine.
+
+    Raises ToolchainError when the machine's cluster is another clone's, or something cannot be removed.
+    """
+    with machine.turn():
+        if other := machine.other_owner():
+            raise ToolchainError(f"this machine's local cluster is that of {other}: make -C {other} cluster-down")
+        mine = machine.owner() is not None
+        if mine:
+            with step("end the local cluster"):
+                _end()
+        for folder in STATE:
+            shutil.rmtree(folder, ignore_errors=True)
+        KUBECONFIG.unlink(missing_ok=True)
+        shutil.rmtree(RUN, ignore_errors=True)
+        if left := [str(path) for path in (*STATE, RUN) if path.exists()]:
+            raise ToolchainError(f"could not be removed: {', '.join(left)}; again: make cluster-down")
+        if not mine:
+            say("no local cluster runs here")
+
+
+def _end() -> None:
+    names = processes.recorded()
+    last = [name for name in ("containerd", "etcd") if name in names]
+    between = [name for name in names if name not in ORDER and name not in last]
+    for name in [*(name for name in ORDER if name in names), *between]:
+        processes.stop(name)
+    _kill_containers()
+    for name in last:
+        processes.stop(name)
+    unmount((CLUSTER, RUN))
+    _network_namespaces()
+    firewall.remove()
+    _links()
+    _remove_cgroups()
+
+
+def _kill_containers() -> None:
+    """End the shims first: they would start nothing anew, but report to a containerd that is about to end."""
+    end = time.monotonic() + PATIENCE
+    while found := [*shims(), *contained()]:
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > end:
+            raise ToolchainError(f"processes of containers do not end: {', '.join(map(str, found))}")
+        time.sleep(0.1)
+
+
+def shims() -> Iterator[int]:
+    """Processes that hold the containers of this cluster's containerd: they name its socket."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if Path(os.fsdecode(words[0])).name.startswith("containerd-shim") and os.fsencode(SOCKET) in words:
+                yield int(folder.name)
+
+
+def contained() -> Iterator[int]:
+    """Processes in the cgroups of pods."""
+    seen: set[int] = set()
+    for folder in _cgroups():
+        with contextlib.suppress(OSError):
+            seen.update(int(line) for line in (folder / "cgroup.procs").read_text().split())
+    yield from sorted(seen)
+
+
+def _cgroups() -> list[Path]:
+    """The cgroups of pods in every hierarchy, the deepest first."""
+    tops = [path for path in (CGROUPS / PODS, *CGROUPS.glob(f"*/{PODS}")) if not path.parent.is_symlink()]
+    # They go while they are looked at: os.walk takes that as it comes.
+    return [Path(folder) for top in tops for folder, _, _ in os.walk(top, topdown=False)]
+
+
+def mounts(text: str, folders: Iterable[Path]) -> list[str]:
+    """Mount points below folders, the deepest first, of what /proc/self/mountinfo says."""
+    starts = tuple(f"{folder}/" for folder in folders)
+    # Blanks and the like are written in octal.
+    points = [line.split()[4].encode().decode("unicode_escape") for line in text.splitlines() if line.strip()]
+    return sorted((point for point in points if f"{point}/".startswith(starts)), key=len, reverse=True)
+
+
+def unmount(folders: Iterable[Path]) -> None:
+    """Unmount everything below folders, so that removing them cannot reach what was mounted there.
+
+    Raises ToolchainError when something stays mounted.
+    """
+    kept = list(folders)
+    for point in mounts(Path("/proc/self/mountinfo").read_text(), kept):
+        if subprocess.run(["umount", point], capture_output=True, check=False).returncode != 0:
+            subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
+    if left := mounts(Path("/proc/self/mountinfo").read_text(), kept):
+        raise ToolchainError(f"still mounted: {', '.join(left)}; again: make cluster-down")
+
+
+def _network_namespaces() -> None:
+    """Those that the network plugin noted for pods of this cluster; their interfaces go with them."""
+    for note in CNI_RESULTS.glob("ai-platform-*"):
+        pod, paths = noted(note.read_text(errors="replace"))
+        for path in paths:
+            subprocess.run(["umount", path], capture_output=True, check=False)
+            path.unlink(missing_ok=True)
+        # Each pod has a second note, of its loopback interface.
+        for one in [note, *CNI_RESULTS.glob(f"*-{pod}-*")]:
+            one.unlink(missing_ok=True)
+    if NAMESPACES.is_dir() and not any(NAMESPACES.iterdir()):
+        # containerd mounts the folder upon itself; where nothing did, this fails.
+        subprocess.run(["umount", NAMESPACES], capture_output=True, check=False)
+
+
+def noted(note: str) -> tuple[str, list[Path]]:
+    """A pod's id and its network namespaces, as the network plugin's note says; one that was cut short names none."""
+    try:
+        content = json.loads(note)
+    except ValueError:
+        return "none", []
+    interfaces = (content.get("result") or {}).get("interfaces") or []
+    names = {Path(one["sandbox"]).name for one in interfaces if one.get("sandbox")}
+    return str(content["containerId"]), [NAMESPACES / name for name in sorted(names) if name.startswith("cni-")]
+
+
+def _links() -> None:
+    """Links to logs of containers that are gone."""
+    if CONTAINER_LOGS.is_dir():
+        for link in CONTAINER_LOGS.iterdir():
+            if link.is_symlink() and link.readlink().is_relative_to(CLUSTER):
+                link.unlink()
+
+
+def _remove_cgroups() -> None:
+    for folder in _cgroups():
+        # One that is empty can go; its files are the kernel's.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
