@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolchain.cluster import build, control_plane, firewall, images, kubeconfigs, machine, node, pki, processes
+from toolchain.cluster import (
+    build,
+    control_plane,
+    firewall,
+    images,
+    kubeconfigs,
+    machine,
+    node,
+    pki,
+    processes,
+    services,
+)
 from toolchain.cluster.kubectl import kubectl
 from toolchain.cluster.processes import Component
 from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE, PKI
@@ -32,6 +45,8 @@ def up() -> None:
         start([control_plane.apiserver(kubernetes)])
         start([control_plane.controller_manager(kubernetes), control_plane.scheduler(kubernetes)])
         _node(kubernetes, pause)
+        services.install()
+        _addons()
 
 
 def _node(kubernetes: Path, pause: Path) -> None:
@@ -41,7 +56,14 @@ def _node(kubernetes: Path, pause: Path) -> None:
     start([node.containerd()])
     images.scratch("pause", {"/pause": pause}, entrypoint=["/pause"])
     start([node.kubelet(kubernetes), node.kube_proxy(kubernetes)])
+    start([services.router()])
     kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=60s")
+
+
+def _addons() -> None:
+    """What the platform's own stacks need besides: operators, gateway, certificates."""
+    if importlib.util.find_spec("toolchain.cluster.addons") is not None:
+        importlib.import_module("toolchain.cluster.addons").install()
 
 
 def start(components: Sequence[Component]) -> None:

@@ -60,6 +60,12 @@ CERTIFICATES = (
     Certificate(name="apiserver-etcd", authority="etcd", common_name="kube-apiserver-etcd-client"),
     Certificate(name="front-proxy-client", authority="front-proxy", common_name="front-proxy-client"),
     Certificate(name="etcd-server", authority="etcd", common_name="etcd", hosts=LOOPBACK),
+    Certificate(
+        name="metrics-server",
+        authority="cluster",
+        common_name="metrics-server",
+        hosts=("metrics-server.kube-system.svc", f"metrics-server.kube-system.svc.{DOMAIN}"),
+    ),
     Certificate(name="admin", authority="cluster", common_name="ai-platform-admin", groups=(MASTERS,)),
     Certificate(name="controller-manager", authority="cluster", common_name="system:kube-controller-manager"),
     Certificate(name="scheduler", authority="cluster", common_name="system:kube-scheduler"),
