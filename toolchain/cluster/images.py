@@ -19,7 +19,6 @@ from toolchain.console import ToolchainError, run, step
 
 REGISTRY = "docker.io"
 """What a node puts before a name without a registry."""
-BUSYBOX = "busybox-static"
 USER = "65532:65532"
 
 
@@ -149,26 +148,36 @@ def _write(archive: Path, reference: str, layer: bytes, entrypoint: Sequence[str
 
 
 def busybox() -> str:
-    """A shell and the usual small programs, from Debian's static busybox; returns the image's reference.
+    """A shell and the usual small programs, from Debian's busybox and C library; returns the image's reference.
 
-    Raises ToolchainError when the package cannot be had.
+    Raises ToolchainError when the packages cannot be had.
     """
-    program = IMAGES / "busybox"
-    if not program.is_file():
-        # Unpacked, not installed: it would push out the machine's own busybox.
-        scratch_folder = IMAGES / "busybox-package"
-        shutil.rmtree(scratch_folder, ignore_errors=True)
-        scratch_folder.mkdir(parents=True)
-        download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", BUSYBOX]
-        try:
-            run(download, log=LOGS / "busybox.log", cwd=scratch_folder)
-        except ToolchainError:
-            run(["apt-get", "update"], log=LOGS / "apt-update.log")
-            run(download, log=LOGS / "busybox.log", cwd=scratch_folder)
-        package = next(scratch_folder.glob("*.deb"))
-        run(["dpkg-deb", "--extract", package, scratch_folder / "root"], log=LOGS / "busybox.log")
-        (scratch_folder / "root/bin/busybox").rename(program)
-        shutil.rmtree(scratch_folder)
-    listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout.split()
-    links = {f"/bin/{name}": "busybox" for name in listed if name != "busybox"}
-    return scratch("busybox", {"/bin/busybox": program}, entrypoint=["/bin/sh"], links=links)
+    root = IMAGES / "busybox"
+    if not root.is_dir():
+        _unpack(("busybox", "libc6"), root)
+    # The static busybox would need no library, and dies when it looks a name up.
+    wanted = ("bin/busybox", "lib/*/ld-linux-*", "lib/*/libc.so.6", "lib/*/libresolv.so.2")
+    files = {f"/{path.relative_to(root)}": path for pattern in wanted for path in root.glob(pattern)}
+    links = {f"/{path.relative_to(root)}": str(path.readlink()) for path in root.glob("lib*/ld-linux-*")}
+    listed = subprocess.run([root / "bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout
+    links |= {f"/bin/{name}": "busybox" for name in listed.split() if name != "busybox"}
+    return scratch("busybox", files, entrypoint=["/bin/sh"], links=links)
+
+
+def _unpack(packages: Sequence[str], target: Path) -> None:
+    """Unpack Debian packages into a folder; nothing is installed."""
+    fresh = target.with_name(f"{target.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", *packages]
+    log = LOGS / f"{target.name}.log"
+    try:
+        run(download, log=log, cwd=fresh)
+    except ToolchainError:
+        # Package lists that are missing or old are the usual reason.
+        run(["apt-get", "update"], log=LOGS / "apt-update.log")
+        run(download, log=log, cwd=fresh)
+    for package in fresh.glob("*.deb"):
+        run(["dpkg-deb", "--extract", package, fresh], log=log)
+        package.unlink()
+    fresh.rename(target)
