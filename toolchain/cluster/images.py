@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -148,36 +149,33 @@ def _write(archive: Path, reference: str, layer: bytes, entrypoint: Sequence[str
 
 
 def busybox() -> str:
-    """A shell and the usual small programs, from Debian's busybox and C library; returns the image's reference.
+    """A shell and the usual small programs, from Debian's static busybox; returns the image's reference.
 
-    Raises ToolchainError when the packages cannot be had.
+    Raises ToolchainError when the package cannot be had.
     """
-    root = IMAGES / "busybox"
-    if not root.is_dir():
-        _unpack(("busybox", "libc6"), root)
-    # The static busybox would need no library, and dies when it looks a name up.
-    wanted = ("bin/busybox", "lib/*/ld-linux-*", "lib/*/libc.so.6", "lib/*/libresolv.so.2")
-    files = {f"/{path.relative_to(root)}": path for pattern in wanted for path in root.glob(pattern)}
-    links = {f"/{path.relative_to(root)}": str(path.readlink()) for path in root.glob("lib*/ld-linux-*")}
-    listed = subprocess.run([root / "bin/busybox", "--list"], capture_output=True, text=True, check=True).stdout
-    links |= {f"/bin/{name}": "busybox" for name in listed.split() if name != "busybox"}
-    return scratch("busybox", files, entrypoint=["/bin/sh"], links=links)
+    program = IMAGES / "busybox"
+    if not program.is_file():
+        _unpack("busybox-static", "bin/busybox", program)
+    listed = subprocess.run([program, "--list"], capture_output=True, text=True, check=True).stdout
+    links = {f"/bin/{name}": "busybox" for name in listed.split() if name != "busybox"}
+    return scratch("busybox", {"/bin/busybox": program}, entrypoint=["/bin/sh"], links=links)
 
 
-def _unpack(packages: Sequence[str], target: Path) -> None:
-    """Unpack Debian packages into a folder; nothing is installed."""
-    fresh = target.with_name(f"{target.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", *packages]
+def _unpack(package: str, name: str, target: Path) -> None:
+    """Take one file out of a Debian package that is not installed: it would push out what the machine has."""
     log = LOGS / f"{target.name}.log"
-    try:
-        run(download, log=log, cwd=fresh)
-    except ToolchainError:
-        # Package lists that are missing or old are the usual reason.
-        run(["apt-get", "update"], log=LOGS / "apt-update.log")
-        run(download, log=log, cwd=fresh)
-    for package in fresh.glob("*.deb"):
-        run(["dpkg-deb", "--extract", package, fresh], log=log)
-        package.unlink()
-    fresh.rename(target)
+    with tempfile.TemporaryDirectory() as scratch_folder:
+        folder = Path(scratch_folder)
+        download = ["apt-get", "-o", "APT::Sandbox::User=root", "download", package]
+        try:
+            run(download, log=log, cwd=folder)
+        except ToolchainError:
+            # Package lists that are missing or old are the usual reason.
+            run(["apt-get", "update"], log=LOGS / "apt-update.log")
+            run(download, log=log, cwd=folder)
+        run(["dpkg-deb", "--extract", next(folder.glob("*.deb")), folder], log=log)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # Another file system may lie between: the copy gets its name when it is whole.
+        fresh = target.with_name(f".{target.name}")
+        shutil.copy2(folder / name, fresh)
+        fresh.rename(target)
