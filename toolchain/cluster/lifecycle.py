@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import shutil
@@ -18,6 +19,7 @@ from toolchain.cluster import (
     node,
     pki,
     processes,
+    removal,
     services,
 )
 from toolchain.cluster.kubectl import kubectl
@@ -33,6 +35,8 @@ def up() -> None:
     """
     with machine.turn():
         machine.check()
+        if machine.abandoned():
+            removal.end()
         machine.claim()
         machine.install()
         kubernetes = build.program("kubernetes")
@@ -69,9 +73,9 @@ def _addons() -> None:
 def start(components: Sequence[Component]) -> None:
     """Start components side by side and wait until each is ready."""
     begun = [component for component in components if processes.ensure(component)]
-    if not begun:
-        return
-    with step(f"start {', '.join(component.name for component in begun)}"):
+    title = f"start {', '.join(component.name for component in begun)}"
+    with step(title) if begun else contextlib.nullcontext():
+        # One that runs already may hang: it is asked, too.
         for component in components:
             processes.wait(component)
 

@@ -28,7 +28,6 @@ PACKAGES = {
     "iptables": "iptables",
     "ipset": "ipset",
     "ip": "iproute2",
-    "conntrack": "conntrack",
 }
 """Programs that the cluster runs, and the Debian package of each."""
 INSTEAD = (
@@ -69,12 +68,15 @@ def refusal(*, root: bool, packages: list[str], debian: bool, owner: str | None,
 
 def check() -> None:
     """Raises ToolchainError with the reason, and with what works instead, where no cluster can be started here."""
-    debian = shutil.which("apt-get") is not None
-    reason = refusal(root=os.geteuid() == 0, packages=missing(), debian=debian, owner=other_owner())
+    reason = refusal(root=os.geteuid() == 0, packages=missing(), debian=_debian(), owner=other_owner())
     if reason is None and owner() is None:
         reason = taken_ports()
     if reason:
         raise ToolchainError(reason)
+
+
+def _debian() -> bool:
+    return shutil.which("apt-get") is not None
 
 
 def taken_ports() -> str | None:
@@ -104,11 +106,18 @@ def owner() -> str | None:
 
 
 def other_owner() -> str | None:
-    """The folder of another clone whose cluster runs here; one of which nothing runs any more does not count."""
+    """The folder of another clone whose cluster runs here; one that is abandoned does not count."""
+    found = owner()
+    return None if found in {None, str(ROOT)} or abandoned() else found
+
+
+def abandoned() -> bool:
+    """Whether another clone left traces of its cluster here: nothing of it runs any more, or its folder is gone."""
     found = owner()
     if found in {None, str(ROOT)}:
-        return None
-    return found if any(processes.pid(name) for name in processes.recorded()) else None
+        return False
+    runs = any(processes.pid(name) for name in processes.recorded()) or any(processes.shims())
+    return not (runs and Path(str(found)).is_dir())
 
 
 def claim() -> None:
@@ -121,10 +130,10 @@ def claim() -> None:
 def turn() -> Iterator[None]:
     """One `up` or `down` of this machine at a time.
 
-    Raises ToolchainError when another does not end in time.
+    Raises ToolchainError when the machine can have no cluster at all, and when another does not end in time.
     """
-    if os.geteuid() != 0:
-        raise ToolchainError(str(refusal(root=False, packages=[], debian=True, owner=None)))
+    if reason := refusal(root=os.geteuid() == 0, packages=missing(), debian=_debian(), owner=None):
+        raise ToolchainError(reason)
     with LOCK.open("w") as lock:
         end = time.monotonic() + PATIENCE
         told = False

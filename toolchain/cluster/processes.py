@@ -9,11 +9,11 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from toolchain.cluster.settings import DOMAIN, LOGS, NODE_ADDRESS, POD_CIDR, RUN, SERVICE_CIDR
+from toolchain.cluster.settings import DOMAIN, LOGS, NODE_ADDRESS, POD_CIDR, RUN, SERVICE_CIDR, SOCKET
 from toolchain.console import ToolchainError, say
 
 RECORDS = RUN / "processes"
@@ -67,6 +67,15 @@ def pid(name: str) -> int | None:
 def recorded() -> list[str]:
     """Names of all components that have a record."""
     return sorted(file.name for file in RECORDS.glob("[!.]*")) if RECORDS.is_dir() else []
+
+
+def shims() -> Iterator[int]:
+    """Processes that hold the containers of the cluster's containerd: they name its socket."""
+    for folder in PROCESSES.glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if Path(os.fsdecode(words[0])).name.startswith("containerd-shim") and os.fsencode(SOCKET) in words:
+                yield int(folder.name)
 
 
 def ensure(component: Component) -> bool:

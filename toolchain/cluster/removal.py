@@ -18,18 +18,18 @@ from toolchain.cluster.settings import (
     ETCD,
     KUBECONFIG,
     KUBELET,
+    LOGS,
     PKI,
     RUN,
     SETTINGS,
-    SOCKET,
     VOLUMES,
 )
 from toolchain.console import ToolchainError, say, step
-from toolchain.paths import CLUSTER
+from toolchain.paths import CLUSTER, ROOT
 
 ORDER = ("kwok", "kubelet", "kube-router", "kube-proxy", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
 """What ends first; all others follow, and containerd with etcd come last."""
-STATE = (ETCD, CONTAINERD, KUBELET, VOLUMES, PKI, SETTINGS)
+STATE = (ETCD, CONTAINERD, KUBELET, VOLUMES, PKI, SETTINGS, LOGS / "pods")
 CNI_RESULTS = Path("/var/lib/cni/results")
 NAMESPACES = Path("/run/netns")
 CONTAINER_LOGS = Path("/var/log/containers")
@@ -51,7 +51,7 @@ def down() -> None:
         mine = machine.owner() is not None
         if mine:
             with step("end the local cluster"):
-                _end()
+                end()
         for folder in STATE:
             shutil.rmtree(folder, ignore_errors=True)
         KUBECONFIG.unlink(missing_ok=True)
@@ -62,7 +62,11 @@ def down() -> None:
             say("no local cluster runs here")
 
 
-def _end() -> None:
+def end() -> None:
+    """End whatever runs of the machine's cluster and undo what it made outside its folder; its state stays.
+
+    Raises ToolchainError when something does not end, or cannot be unmounted.
+    """
     names = processes.recorded()
     last = [name for name in ("containerd", "etcd") if name in names]
     between = [name for name in names if name not in ORDER and name not in last]
@@ -71,7 +75,7 @@ def _end() -> None:
     _kill_containers()
     for name in last:
         processes.stop(name)
-    unmount((CLUSTER, RUN))
+    unmount((CLUSTER, RUN, *([Path(owner) / CLUSTER.relative_to(ROOT)] if (owner := machine.owner()) else [])))
     _network_namespaces()
     firewall.remove()
     _links()
@@ -81,22 +85,13 @@ def _end() -> None:
 def _kill_containers() -> None:
     """End the shims first: they would start nothing anew, but report to a containerd that is about to end."""
     end = time.monotonic() + PATIENCE
-    while found := [*shims(), *contained()]:
+    while found := [*processes.shims(), *contained()]:
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         if time.monotonic() > end:
             raise ToolchainError(f"processes of containers do not end: {', '.join(map(str, found))}")
         time.sleep(0.1)
-
-
-def shims() -> Iterator[int]:
-    """Processes that hold the containers of this cluster's containerd: they name its socket."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-            if Path(os.fsdecode(words[0])).name.startswith("containerd-shim") and os.fsencode(SOCKET) in words:
-                yield int(folder.name)
 
 
 def contained() -> Iterator[int]:
