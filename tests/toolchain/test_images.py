@@ -28,6 +28,7 @@ SECONDS = 60
 UIDS = {
     "app": "10001",
     "postgres": "999",
+    "postgres-cnpg": "26",
     "redis": "999",
     "nginx": "101",
     "prometheus": "65534",

@@ -28,6 +28,8 @@ class Image:
     """Requirements file (relative to the root of the repository) whose wheels go into the build context."""
     context: str | None = None
     """Folder of the build context, relative to the root of the repository; None: the image's own folder."""
+    tag_prefix: str = ""
+    """What the tag of a build starts with, for programs that read a version from it."""
 
     @property
     def reference(self) -> str | None:
@@ -39,6 +41,14 @@ CATALOG: tuple[Image, ...] = (
     Image(name="base", internal=True),
     Image(name="python", upstream="python:3.11-slim-bookworm", internal=True, package="python3.11", version="3.11"),
     Image(name="postgres", upstream="postgres:15.14-bookworm", package="postgresql-15", version="15.14"),
+    Image(
+        name="postgres-cnpg",
+        upstream="ghcr.io/cloudnative-pg/postgresql:15.14",
+        package="postgresql-15",
+        version="15.14",
+        # The operator refuses an image whose tag does not start with PostgreSQL's version.
+        tag_prefix="15-",
+    ),
     Image(name="redis", upstream="redis:7.2.10-bookworm", package="redis-server", version="7.2.10"),
     Image(name="nginx", upstream="nginxinc/nginx-unprivileged:1.28.0-bookworm", package="nginx", version="1.28.0"),
     Image(name="prometheus", upstream="prom/prometheus:v2.53.5", package="prometheus", version="2.53.5"),

@@ -139,7 +139,7 @@ class Workshop:
             digest.update(str(self._parent(image)["image"]).encode())
             for path, content in _context(image):
                 digest.update(path.encode() + b"\0" + hashlib.sha256(content).digest())
-        return f"{BUILT}/{image.name}:{digest.hexdigest()[:12]}"
+        return f"{BUILT}/{image.name}:{image.tag_prefix}{digest.hexdigest()[:12]}"
 
     def _docker_build(self, image: Image, tag: str) -> str:
         files = list(_context(image))
