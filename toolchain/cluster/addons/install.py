@@ -1,0 +1,178 @@
+"""Putting add-ons on the cluster: build, load, apply, wait; and nothing at all where they are there already."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from toolchain.cluster import kubectl
+from toolchain.cluster.addons import materials
+from toolchain.cluster.addons.addon import Addon, Object, Program
+from toolchain.cluster.addons.catalogue import ADDONS
+from toolchain.cluster.addons.failures import explain
+from toolchain.cluster.addons.objects import LABEL
+from toolchain.console import ToolchainError, say, step
+
+WORKERS = 2
+"""Add-ons that are built at a time: a Go build keeps more than one core busy."""
+PATIENCE = 240
+"""Seconds that an add-on's pods have to become ready."""
+TRIAL_PATIENCE = 90
+"""Seconds that an add-on's webhooks have to answer, once its pods are ready."""
+MANAGER = "ai-platform-addons"
+"""Field manager of what is applied, and name of the ConfigMap in kube-system that records it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What can be applied: everything of an add-on that needs no cluster."""
+
+    addon: Addon
+    types: str
+    objects: list[Object]
+    binaries: list[tuple[Program, Path]]
+
+
+def select(names: Sequence[str] | None) -> list[Addon]:
+    """The named add-ons in their order, all where `names` is None.
+
+    Raises ToolchainError for a name that is none of theirs.
+    """
+    known = [addon.name for addon in ADDONS]
+    if unknown := sorted(set(names or ()) - set(known)):
+        raise ToolchainError(f"no such add-on: {', '.join(unknown)}; there are: {', '.join(known)}")
+    return [addon for addon in ADDONS if names is None or addon.name in names]
+
+
+def prepare(names: Sequence[str] | None = None) -> list[Prepared]:
+    """Build what the named add-ons need (all: None); needs no cluster yet.
+
+    Raises ToolchainError when one cannot be built.
+    """
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(_prepare, select(names)))
+
+
+def install(names: Sequence[str] | None = None) -> None:
+    """Bring the named add-ons (all: None) onto the cluster and wait until they work.
+
+    Raises ToolchainError that names the add-on and what its pods say.
+    """
+    addons = select(names)
+    waiting = [addon for addon in addons if addon.name not in _settled(addons)]
+    if not waiting:
+        say(f"add-ons are up to date: {', '.join(addon.name for addon in addons)}")
+        return
+    with ThreadPoolExecutor(WORKERS) as pool:
+        applied = []
+        for prepared in pool.map(_prepare, waiting):
+            _apply(prepared)
+            applied.append(prepared)
+    for prepared in applied:
+        _wait(prepared)
+    _record([prepared.addon for prepared in applied])
+
+
+def _prepare(addon: Addon) -> Prepared:
+    binaries = [(program, materials.binary(addon, program)) for program in addon.programs]
+    references = {program.name: materials.reference(program, binary) for program, binary in binaries}
+    folder = materials.folder(addon)
+    return Prepared(
+        addon=addon,
+        types=materials.types(addon, folder),
+        objects=addon.objects(folder, references),
+        binaries=binaries,
+    )
+
+
+# ── what is there ────────────────────────────────────────────────────────────────────────────────────────────────────
+def _settled(addons: Sequence[Addon]) -> set[str]:
+    """The names of add-ons that were recorded as they should be now, and whose Deployments are available."""
+    text = kubectl("-n", "kube-system", "get", "configmap", MANAGER, "--ignore-not-found", "-o", "json")
+    recorded = json.loads(text).get("data", {}) if text.strip() else {}
+    found = json.loads(kubectl("get", "deployments", "-A", "-l", LABEL, "-o", "json"))["items"]
+    available: dict[str, list[bool]] = {}
+    for item in found:
+        conditions = {row["type"]: row["status"] for row in item.get("status", {}).get("conditions", [])}
+        name = item["metadata"]["labels"][LABEL]
+        available.setdefault(name, []).append(conditions.get("Available") == "True")
+    return {
+        addon.name
+        for addon in addons
+        if recorded.get(addon.name) == materials.key(addon)
+        and (not addon.programs or all(available.get(addon.name, [False])))
+    }
+
+
+def _record(addons: Sequence[Addon]) -> None:
+    kubectl(
+        "apply",
+        "-f",
+        "-",
+        input=_yaml(
+            [
+                {
+                    "apiVersion": "v1",
+                    "kind": "ConfigMap",
+                    "metadata": {
+                        "name": MANAGER,
+                        "namespace": "kube-system",
+                    },
+                }
+            ]
+        ),
+    )
+    patch = json.dumps({"data": {addon.name: materials.key(addon) for addon in addons}})
+    kubectl("-n", "kube-system", "patch", "configmap", MANAGER, "--type=merge", "-p", patch)
+
+
+# ── applying ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+def _yaml(objects: Sequence[Object]) -> str:
+    return yaml.safe_dump_all(objects, sort_keys=False)
+
+
+def _server_side(text: str) -> None:
+    kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", "-", input=text)
+
+
+def _apply(prepared: Prepared) -> None:
+    with step(f"apply add-on {prepared.addon.name}"):
+        for program, binary in prepared.binaries:
+            materials.load(program, binary)
+        if prepared.types:
+            _server_side(prepared.types)
+            kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", "-", input=prepared.types)
+        if prepared.objects:
+            _server_side(_yaml(prepared.objects))
+
+
+def _wait(prepared: Prepared) -> None:
+    addon = prepared.addon
+    for name in [item["metadata"]["name"] for item in prepared.objects if item["kind"] == "Deployment"]:
+        with step(f"wait for {addon.name}: {name}"):
+            try:
+                kubectl("-n", addon.namespace, "rollout", "status", f"deployment/{name}", f"--timeout={PATIENCE}s")
+            except ToolchainError as error:
+                raise ToolchainError(explain(addon, name)) from error
+    if addon.trial is not None:
+        _try(addon, _yaml([addon.trial]))
+
+
+def _try(addon: Addon, trial: str) -> None:
+    """Create an object in a dry run until the add-on's webhooks let it through."""
+    end = time.monotonic() + TRIAL_PATIENCE
+    while True:
+        try:
+            kubectl("create", "--dry-run=server", "-f", "-", input=trial)
+        except ToolchainError as error:
+            if time.monotonic() > end:
+                raise ToolchainError(f"add-on {addon.name}: its webhooks do not answer\n{error}") from error
+            time.sleep(1)
+        else:
+            return
