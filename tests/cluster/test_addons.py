@@ -1,0 +1,388 @@
+"""The add-ons: restricted and pinned by what they are made of, and at work on the running cluster."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import secrets
+import socket
+import ssl
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from http.client import HTTPSConnection
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.toolchain.conftest import lacking
+from toolchain.cluster import KUBECONFIG, addons, build, images, kubectl
+from toolchain.cluster.addons import materials
+from toolchain.cluster.addons.addon import Addon, Object
+from toolchain.cluster.addons.catalogue import ADDONS
+from toolchain.cluster.addons.failures import explain, reasons
+from toolchain.cluster.addons.install import MANAGER, select
+from toolchain.console import ToolchainError
+from toolchain.images.__main__ import read_inventory
+
+RUNNING = [addon for addon in ADDONS if addon.programs]
+PATIENCE = 180
+"""Seconds that anything on the cluster may take before a test gives up."""
+RESTRICTED: Object = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+IMAGE = "docker.io/ai-platform/{}:0123456789ab"
+
+Make = Callable[..., None]
+
+
+def rendered(addon: Addon) -> list[Object]:
+    """An add-on's objects, with images of names that are easy to tell."""
+    references = {program.name: IMAGE.format(program.name) for program in addon.programs}
+    return addon.objects(materials.folder(addon), references)
+
+
+def pods(addon: Addon) -> list[Object]:
+    """The pod specs of an add-on's Deployments."""
+    found = [item for item in rendered(addon) if item["kind"] == "Deployment"]
+    assert found, addon.name
+    return [item["spec"]["template"]["spec"] for item in found]
+
+
+# ── what they are made of ────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("addon", RUNNING, ids=lambda addon: addon.name)
+def test_every_container_is_restricted_and_says_what_it_needs(addon: Addon) -> None:
+    for pod in pods(addon):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not pod.get("hostNetwork") and not pod.get("hostPID") and not pod.get("initContainers")
+        assert not any("hostPath" in volume for volume in pod["volumes"])
+        for container in pod["containers"]:
+            assert RESTRICTED.items() <= container["securityContext"].items(), container["name"]
+            for kind in ("requests", "limits"):
+                assert container["resources"][kind].keys() == {"cpu", "memory"}, container["name"]
+            assert container["readinessProbe"] and container["livenessProbe"], container["name"]
+
+
+@pytest.mark.parametrize("addon", RUNNING, ids=lambda addon: addon.name)
+def test_nothing_is_run_that_was_not_built_here(addon: Addon) -> None:
+    ours = {IMAGE.format(program.name) for program in addon.programs}
+    for pod in pods(addon):
+        for container in pod["containers"]:
+            assert container["image"] in ours
+            assert container["imagePullPolicy"] == "IfNotPresent"
+            # Also the images that an operator hands on to the pods that it makes.
+            for word in [*container.get("args", []), *(row.get("value", "") for row in container.get("env", []))]:
+                assert not re.search(r"(ghcr|quay|docker|k8s)\.io/(?!ai-platform/)", word), word
+
+
+@pytest.mark.parametrize("addon", RUNNING, ids=lambda addon: addon.name)
+def test_only_the_proxy_may_do_what_restricted_forbids_and_binds_to_this_machine_alone(addon: Addon) -> None:
+    (namespace,) = (item for item in rendered(addon) if item["kind"] == "Namespace")
+    level = namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+    ports = [port for pod in pods(addon) for container in pod["containers"] for port in container.get("ports", [])]
+    bound = {port["hostPort"]: port["hostIP"] for port in ports if "hostPort" in port}
+    if addon.name == "traefik":
+        assert level == "privileged"
+        assert bound == {8080: "127.0.0.1", 8443: "127.0.0.1"}
+    else:
+        assert level == "restricted"
+        assert not bound
+
+
+@pytest.mark.parametrize("addon", ADDONS, ids=lambda addon: addon.name)
+def test_the_types_are_types_and_nothing_else(addon: Addon) -> None:
+    kinds = re.findall(r"(?m)^kind: (\w+)$", materials.types(addon, materials.folder(addon)))
+    assert kinds and set(kinds) == {"CustomResourceDefinition"}
+
+
+@pytest.mark.parametrize("addon", ADDONS, ids=lambda addon: addon.name)
+def test_the_table_in_the_documentation_names_the_version_that_is_pinned(addon: Addon) -> None:
+    text = (build.MODULES / addon.name / "go.mod").read_text()
+    pinned = re.search(rf"(?m)\b{re.escape(addon.module)} v(\S+)", text)
+    listed = re.search(rf"(?m)^\| {addon.name} \| (\S+) \|", addons.__doc__ or "")
+    assert pinned and listed and pinned[1] == listed[1]
+
+
+def test_a_name_that_is_no_add_on_is_refused_with_those_that_are() -> None:
+    with pytest.raises(ToolchainError, match="no such add-on: treafik; there are: gateway-api, traefik"):
+        select(["treafik"])
+    assert [addon.name for addon in select(["cert-manager", "traefik"])] == ["traefik", "cert-manager"]
+
+
+def test_a_pod_that_cannot_start_is_described_by_its_reason() -> None:
+    waiting = {"waiting": {"reason": "ErrImageNeverPull", "message": "image is not present"}}
+    last = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+    status = {
+        "phase": "Pending",
+        "conditions": [{"type": "Ready", "status": "False", "reason": "Unready", "message": "containers: [x]"}],
+        "containerStatuses": [{"name": "x", "state": waiting, "lastState": last}],
+    }
+    assert reasons({"status": status}) == [
+        "Unready: containers: [x]",
+        "container x: ErrImageNeverPull: image is not present",
+        "container x: OOMKilled: 137",
+    ]
+    assert reasons({"status": {"phase": "Pending"}}) == ["phase Pending"]
+
+
+# ── on the cluster ───────────────────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def cluster() -> None:
+    """The running cluster with its add-ons."""
+    if not KUBECONFIG.is_file():
+        lacking("there is no local cluster: run `make cluster`")
+    try:
+        kubectl("get", "--raw", "/readyz")
+    except ToolchainError as error:
+        lacking(f"the local cluster does not answer: {error}")
+    addons.install()
+
+
+@pytest.fixture
+def namespace(cluster: None) -> Iterator[str]:
+    """A namespace of the test's own."""
+    name = f"addons-{secrets.token_hex(3)}"
+    kubectl("create", "namespace", name)
+    yield name
+    kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def make(namespace: str) -> Make:
+    """Makes objects in the test's namespace."""
+
+    def apply(*objects: Object) -> None:
+        kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump_all(objects))
+
+    return apply
+
+
+def thing(kind: str, name: str, spec: Object, **labels: str) -> Object:
+    """An object; its kind as `group/version/Kind`."""
+    version, _, short = kind.rpartition("/")
+    return {"apiVersion": version, "kind": short, "metadata": {"name": name, "labels": labels}, "spec": spec}
+
+
+def inventory_image(name: str) -> str:
+    """The reference of an image of the inventory, in the node."""
+    reference = read_inventory().get(name, {}).get("reference")
+    if reference is None:
+        lacking(f"image {name} is missing: run `make images`")
+    assert reference is not None
+    images.load([reference])
+    return reference
+
+
+def eventually(what: str, ask: Callable[[], Any]) -> Any:
+    """The first true answer."""
+    end = time.monotonic() + PATIENCE
+    said: object = None
+    while time.monotonic() < end:
+        try:
+            said = ask()
+        except (ToolchainError, OSError) as error:
+            said = error
+        else:
+            if said:
+                return said
+        time.sleep(0.5)
+    raise AssertionError(f"{what}: {said}")
+
+
+def test_a_second_install_changes_nothing(cluster: None, capsys: pytest.CaptureFixture[str]) -> None:
+    def versions() -> dict[str, str]:
+        found = json.loads(kubectl("get", "deployments,configmaps", "-A", "-o", "json"))["items"]
+        own = [item for item in found if item["metadata"]["name"] == MANAGER or "ai-platform/addon" in str(item)]
+        return {item["metadata"]["name"]: item["metadata"].get("generation", item.get("data")) for item in own}
+
+    before = versions()
+    addons.install()
+    assert versions() == before
+    assert len(before) > len(RUNNING)
+    assert "add-ons are up to date" in capsys.readouterr().err
+
+
+def test_a_deployment_that_someone_removed_is_brought_back(cluster: None) -> None:
+    kubectl("-n", "monitoring", "delete", "deployment", "prometheus-operator")
+    addons.install(["prometheus-operator"])
+    kubectl("-n", "monitoring", "wait", "deployment/prometheus-operator", "--for=condition=Available", "--timeout=10s")
+
+
+def test_what_keeps_pods_from_starting_is_said_with_the_add_ons_name(namespace: str, make: Make) -> None:
+    container = {"name": "x", "image": "ai-platform/none:1", "imagePullPolicy": "Never"} | {
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    }
+    secure = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+    label = {"app.kubernetes.io/name": "broken"}
+    template = {"metadata": {"labels": label}, "spec": {"securityContext": secure, "containers": [container]}}
+    make(thing("apps/v1/Deployment", "broken", {"selector": {"matchLabels": label}, "template": template}))
+    addon = Addon(name="some-add-on", module="none", namespace=namespace)
+    text = eventually("reason", lambda: next(filter(lambda t: "ErrImageNeverPull" in t, [explain(addon, "broken")]), 0))
+    assert text.startswith(f"add-on some-add-on: {namespace}/broken does not become ready\npod broken-")
+
+
+def test_https_answers_through_a_gateway_with_a_certificate_of_our_own_authority(namespace: str, make: Make) -> None:
+    host = f"{namespace}.example.test"
+    issuer = {"issuerRef": {"name": "first"}, "commonName": "test authority", "isCA": True, "secretName": "authority"}
+    make(
+        thing("cert-manager.io/v1/Issuer", "first", {"selfSigned": {}}),
+        thing("cert-manager.io/v1/Certificate", "authority", issuer),
+        thing("cert-manager.io/v1/Issuer", "authority", {"ca": {"secretName": "authority"}}),
+        thing(
+            "cert-manager.io/v1/Certificate",
+            "site",
+            {"issuerRef": {"name": "authority"}, "dnsNames": [host], "secretName": "site"},
+        ),
+        *backend("hello from the backend"),
+        thing(
+            "gateway.networking.k8s.io/v1/Gateway",
+            "edge",
+            {
+                "gatewayClassName": "traefik",
+                "listeners": [
+                    {"name": "http", "protocol": "HTTP", "port": 8000, "hostname": host},
+                    {
+                        "name": "https",
+                        "protocol": "HTTPS",
+                        "port": 8443,
+                        "hostname": host,
+                        "tls": {"certificateRefs": [{"name": "site"}]},
+                    },
+                ],
+            },
+        ),
+        thing(
+            "gateway.networking.k8s.io/v1/HTTPRoute",
+            "site",
+            {
+                "parentRefs": [{"name": "edge"}],
+                "hostnames": [host],
+                "rules": [{"backendRefs": [{"name": "site", "port": 80}]}],
+            },
+        ),
+    )
+    kubectl("-n", namespace, "wait", "certificate/site", "--for=condition=Ready", f"--timeout={PATIENCE}s")
+    kubectl("-n", namespace, "wait", "gateway/edge", "--for=condition=Programmed", f"--timeout={PATIENCE}s")
+    secret = json.loads(kubectl("-n", namespace, "get", "secret", "site", "-o", "json"))["data"]
+    context = ssl.create_default_context(cadata=base64.b64decode(secret["ca.crt"]).decode())
+    # The name is not in any DNS: the connection goes to this machine, everything else is as with the name.
+    body = eventually("HTTPS", lambda: get(host, context) == (200, "hello from the backend\n"))
+    assert body
+
+    request = urllib.request.Request("http://127.0.0.1:8080/", headers={"Host": host})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        assert answer.read() == b"hello from the backend\n"
+
+
+def get(host: str, context: ssl.SSLContext) -> tuple[int, str]:
+    """Status and body of the page of a host that this machine's Gateway serves, its certificate verified."""
+    connection = HTTPSConnection("127.0.0.1", 8443, timeout=5)
+    plain = socket.create_connection(("127.0.0.1", 8443), timeout=5)
+    connection.sock = context.wrap_socket(plain, server_hostname=host)
+    connection.request("GET", "/", headers={"Host": host})
+    answer = connection.getresponse()
+    return answer.status, answer.read().decode()
+
+
+def backend(text: str) -> list[Object]:
+    """A small web server and its Service, named `site`."""
+    server = {
+        "name": "server",
+        "image": images.busybox(),
+        "command": ["sh", "-c", f"echo '{text}' > /tmp/index.html && exec httpd -f -p 8080 -h /tmp"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "readinessProbe": {"httpGet": {"port": 8080, "path": "/index.html"}},
+    }
+    secure = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+    return [
+        thing("v1/Pod", "site", {"securityContext": secure, "containers": [server]}, app="site"),
+        thing("v1/Service", "site", {"selector": {"app": "site"}, "ports": [{"port": 80, "targetPort": 8080}]}),
+    ]
+
+
+def test_a_database_becomes_healthy_and_answers_sql_over_its_service(namespace: str, make: Make) -> None:
+    resources = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    make(
+        thing(
+            "postgresql.cnpg.io/v1/Cluster",
+            "db",
+            {
+                "instances": 1,
+                "imageName": inventory_image("postgres-cnpg"),
+                "storage": {"size": "256Mi"},
+                "resources": resources,
+            },
+        )
+    )
+    kubectl(
+        "-n", namespace, "wait", "clusters.postgresql.cnpg.io/db", "--for=condition=Ready", f"--timeout={PATIENCE}s"
+    )
+    secret = json.loads(kubectl("-n", namespace, "get", "secret", "db-app", "-o", "json"))["data"]
+    password = base64.b64decode(secret["password"]).decode()
+    # The password goes in over the standard input: a command line can be read by others.
+    client = 'read -r PGPASSWORD; export PGPASSWORD; exec psql -h db-rw -U app -d app -tAc "$0"'
+    query = "CREATE TABLE t AS SELECT 41 + 1 AS n; SELECT n FROM t"
+    said = kubectl(
+        "-n", namespace, "exec", "-i", "db-1", "-c", "postgres", "--", "sh", "-c", client, query, input=password + "\n"
+    )
+    assert said.split()[-1] == "42"
+    assert "15" in kubectl("-n", namespace, "exec", "db-1", "-c", "postgres", "--", "postgres", "--version")
+
+
+def test_a_database_that_cannot_be_is_refused_by_the_operators_webhook(namespace: str, make: Make) -> None:
+    with pytest.raises(ToolchainError, match="imageName"):
+        make(
+            thing(
+                "postgresql.cnpg.io/v1/Cluster",
+                "db",
+                {"instances": 1, "imageName": "ai-platform/postgres-cnpg:latest", "storage": {"size": "1Gi"}},
+            )
+        )
+
+
+def test_monitors_are_accepted_and_prometheus_runs_with_the_reloader_that_was_built_here(
+    namespace: str, make: Make
+) -> None:
+    endpoint = {"port": "http", "interval": "5s"}
+    selector = {"matchLabels": {"app": "site"}}
+    make(
+        thing("monitoring.coreos.com/v1/PodMonitor", "pods", {"podMetricsEndpoints": [endpoint], "selector": selector}),
+        thing("monitoring.coreos.com/v1/ServiceMonitor", "services", {"endpoints": [endpoint], "selector": selector}),
+        thing(
+            "monitoring.coreos.com/v1/Prometheus",
+            "main",
+            {
+                "image": inventory_image("prometheus"),
+                "version": read_inventory()["prometheus"]["version"],
+                "replicas": 1,
+                "podMonitorSelector": {},
+                "serviceMonitorSelector": {},
+                "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+                "securityContext": {
+                    "runAsNonRoot": True,
+                    "runAsUser": 65534,
+                    "runAsGroup": 65534,
+                    "fsGroup": 65534,
+                    "seccompProfile": {"type": "RuntimeDefault"},
+                },
+            },
+        ),
+    )
+    eventually("StatefulSet", lambda: kubectl("-n", namespace, "get", "statefulset", "prometheus-main", "-o", "name"))
+    spec = json.loads(kubectl("-n", namespace, "get", "statefulset", "prometheus-main", "-o", "json"))["spec"]
+    used = {container["name"]: container["image"] for container in spec["template"]["spec"]["containers"]}
+    assert used["config-reloader"].startswith("docker.io/ai-platform/prometheus-config-reloader:")
+    kubectl("-n", namespace, "wait", "prometheus/main", "--for=condition=Available", f"--timeout={PATIENCE}s")
+    eventually("targets", lambda: "podMonitor/" in scrape_configuration(namespace))
+
+
+def scrape_configuration(namespace: str) -> str:
+    """What the running Prometheus says that it scrapes."""
+    page = "http://127.0.0.1:9090/api/v1/status/config"
+    words = ["exec", "prometheus-main-0", "-c", "prometheus", "--", "wget", "-q", "-O", "-", page]
+    return kubectl("-n", namespace, *words)
