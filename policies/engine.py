@@ -41,7 +41,7 @@ from pulumi_policy.deserialize import SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
 
 from policies.rule import Finding, Rule
 from policies.rules import RULES
-from policies.settings import Settings, SettingsError, from_config
+from policies.settings import Exemption, Settings, SettingsError, from_config
 from policies.subject import Resource
 from policies.values import UNKNOWN, Sensitive
 
@@ -175,11 +175,16 @@ class Pack:
             what = f"the exemption of {exemption.resource} from {exemption.policy} ({exemption.owner})"
             if self.settings.expired(exemption):
                 yield f"{what} expired on {exemption.expires.isoformat()}; remove it, or renew it with a reason"
-            elif not any(exemption.covers(exemption.policy, (one.name,), one.service) for one in resources):
+            elif not any(_concerns(exemption, one) for one in resources):
                 yield f"{what} matches no resource of the stack; remove it"
 
     def _running(self) -> Iterable[Rule]:
         return (rule for rule in self.rules if rule.effective_level(self.settings) != "disabled")
+
+
+def _concerns(exemption: Exemption, resource: Resource) -> bool:
+    names = (resource.service, *(container.name for container in resource.containers))
+    return any(exemption.covers(exemption.policy, (resource.name,), name) for name in names)
 
 
 def _verdicts(rule: Rule, findings: Sequence[Finding], settings: Settings) -> list[str]:
@@ -190,14 +195,23 @@ class Servicer(library._PolicyAnalyzerServicer):  # type: ignore[misc]
     """The library's servicer, with the secrets, the configuration and the locks that it does not know of."""
 
     pack: Pack
+    written: dict[str, Resource]
+    """Kubernetes' objects by URN, as they were before they were made."""
 
     def Analyze(self, request: proto.AnalyzeRequest, _context: Any) -> proto.AnalyzeResponse:
         """Called for each resource before it is made."""
-        return self._validated(ResourceValidationPolicy, subject(request))
+        resource = subject(request)
+        if resource.on_kubernetes:
+            self.written[resource.urn] = resource
+        return self._validated(ResourceValidationPolicy, resource)
 
     def AnalyzeStack(self, request: proto.AnalyzeStackRequest, _context: Any) -> proto.AnalyzeResponse:
         """Called once all resources are known."""
-        return self._validated(StackValidationPolicy, [subject(resource) for resource in request.resources])
+        return self._validated(StackValidationPolicy, [self._written(resource) for resource in request.resources])
+
+    def _written(self, message: proto.AnalyzerResource) -> Resource:
+        """An object of Kubernetes as the program wrote it: what comes back from a cluster is full of its defaults."""
+        return self.written.get(message.urn) or subject(message)
 
     def Remediate(self, _request: proto.AnalyzeRequest, _context: Any) -> proto.RemediateResponse:
         """Called for each resource before it is analysed: no policy of this pack changes one."""
@@ -243,7 +257,7 @@ def attach(pack: Pack) -> type[Servicer]:
             f"the policy pack was written for pulumi_policy {VERSION} and found {installed}; install the pinned "
             "requirements, or bring policies/engine.py and its tests up to the new version"
         )
-    servicer = type("StackServicer", (Servicer,), {"pack": pack})
+    servicer = type("StackServicer", (Servicer,), {"pack": pack, "written": {}})
     library._PolicyAnalyzerServicer = servicer
     return servicer
 

@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from policies.container import Container
 from policies.settings import Exemption, Settings
 from policies.subject import Resource
 
 Level = Literal["mandatory", "advisory", "disabled"]
 ResourceCheck = Callable[[Resource, Settings], Iterable[str]]
 """Looks at one resource; each text says what is wrong and what to change, without the resource's name."""
+ContainerCheck = Callable[[Container], Iterable[str]]
+"""Looks at one container, whatever runs it; each text as those of a `ResourceCheck`."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Replicas of one service: what a finding of a stack rule is about."""
+    """Replicas of one service, or one resource: what a finding of a stack rule is about."""
 
     label: str
     """How messages call it: `service shop/api`."""
     service: str | None
     resources: tuple[Resource, ...]
+
+    @classmethod
+    def of(cls, resource: Resource) -> Group:
+        """One resource, which the others make right or wrong."""
+        return cls(label=f"{resource.kind} {resource.name}", service=resource.service, resources=(resource,))
 
 
 StackCheck = Callable[[Sequence[Resource], Settings], Iterable[tuple[Group, str]]]
@@ -36,7 +44,8 @@ class Finding:
     """The resource's kind and logical name, or the service."""
     names: tuple[str, ...]
     """Logical names that exemptions are compared with."""
-    service: str | None
+    container: str | None
+    """What an exemption's `container` is compared with: the container's name in its pod, else the service."""
     urn: str
     text: str
 
@@ -48,14 +57,15 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A rule with its metadata. Exactly one of `check` and `check_stack` is given."""
+    """A rule with its metadata. Exactly one of `check`, `check_container` and `check_stack` is given."""
 
     name: str
     """`<family>-<resource>-<verb>`."""
     description: str
     types: tuple[str, ...] = ()
-    """Type tokens that `check` looks at; empty for every type."""
+    """Type tokens that `check` and `check_container` look at; empty for every type."""
     check: ResourceCheck | None = None
+    check_container: ContainerCheck | None = None
     check_stack: StackCheck | None = None
     level: Level = "mandatory"
     """Level where the stack file sets none."""
@@ -76,18 +86,29 @@ class Rule:
 
     def findings(self, resource: Resource, settings: Settings) -> list[Finding]:
         """What breaks the rule in one resource, exemptions not counted; sorted by text."""
-        if self.check is None or (self.types and resource.type not in self.types):
-            return []
+        found = {
+            (_subject(resource, container), container, text) for container, text in self._texts(resource, settings)
+        }
         return [
             Finding(
-                subject=f"{resource.kind} {resource.name}",
+                subject=subject,
                 names=(resource.name,),
-                service=resource.service,
+                container=container or resource.service,
                 urn=resource.urn,
                 text=text,
             )
-            for text in sorted(set(self.check(resource, settings)))
+            for subject, container, text in sorted(found, key=lambda one: (one[0], one[2]))
         ]
+
+    def _texts(self, resource: Resource, settings: Settings) -> Iterator[tuple[str | None, str]]:
+        """What is wrong, each with the name of the container in its pod that it is about."""
+        if self.types and resource.type not in self.types:
+            return
+        for text in self.check(resource, settings) if self.check else ():
+            yield None, text
+        for container in resource.containers if self.check_container else ():
+            for text in self.check_container(container) if self.check_container else ():
+                yield container.name, text
 
     def stack_findings(self, resources: Sequence[Resource], settings: Settings) -> list[Finding]:
         """What breaks the rule in the stack, exemptions not counted; sorted by subject."""
@@ -97,7 +118,7 @@ class Rule:
             Finding(
                 subject=group.label,
                 names=tuple(sorted(resource.name for resource in group.resources)),
-                service=group.service,
+                container=group.service,
                 urn=min((resource.urn for resource in group.resources), default=""),
                 text=text,
             )
@@ -112,7 +133,7 @@ class Rule:
         live = [
             exemption
             for exemption in settings.exemptions
-            if exemption.covers(self.name, finding.names, finding.service) and not settings.expired(exemption)
+            if exemption.covers(self.name, finding.names, finding.container) and not settings.expired(exemption)
         ]
         return max(live, key=lambda exemption: exemption.expires, default=None)
 
@@ -133,10 +154,14 @@ class Rule:
         )
 
     def _why_not_exempted(self, finding: Finding, settings: Settings) -> str:
-        covering = [one for one in settings.exemptions if one.covers(self.name, finding.names, finding.service)]
+        covering = [one for one in settings.exemptions if one.covers(self.name, finding.names, finding.container)]
         if not covering:
             return ""
         if self.locked:
             return " (the exemption in the stack file does not count: this rule cannot be bypassed)"
         last = max(covering, key=lambda exemption: exemption.expires)
         return f" (the exemption of {last.owner} expired on {last.expires.isoformat()})"
+
+
+def _subject(resource: Resource, container: str | None) -> str:
+    return f"{resource.kind} {resource.name}" + (f", container {container}" if container else "")

@@ -35,18 +35,21 @@ class Exemption:
     resource: str
     """Glob over logical names."""
     container: str | None = None
-    """Glob over service names, where the glob over logical names is not narrow enough."""
+    """Glob over service names, of containers in a pod over theirs, where the one over logical names is too wide."""
     reason: str
     owner: str
     expires: date
     """Last day on which it counts."""
 
-    def covers(self, policy: str, names: tuple[str, ...], service: str | None) -> bool:
-        """It is about this rule and one of these resources; whether it has expired is another question."""
+    def covers(self, policy: str, names: tuple[str, ...], container: str | None) -> bool:
+        """It is about this rule and one of these resources; whether it has expired is another question.
+
+        `container` is the name of the container in its pod, for all other resources that of the service.
+        """
         return (
             policy == self.policy
             and any(fnmatchcase(name, self.resource) for name in names)
-            and (self.container is None or (service is not None and fnmatchcase(service, self.container)))
+            and (self.container is None or (container is not None and fnmatchcase(container, self.container)))
         )
 
 
@@ -119,7 +122,7 @@ def _exemption(raw: Any, where: str) -> Exemption:
         texts[key] = value
     container = fields.get("container")
     if container is not None and not isinstance(container, str):
-        raise SettingsError(f"{where}.container must be a glob over service names")
+        raise SettingsError(f"{where}.container must be a glob over services or containers")
     try:
         day = _DAY.fullmatch(texts.pop("expires"))
         expires = date.fromisoformat(day[1] if day else "")

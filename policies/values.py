@@ -68,3 +68,43 @@ def leaves(value: Any, path: tuple[str, ...] = (), *, sensitive: bool = False) -
             yield from leaves(child, (*path, str(index)), sensitive=sensitive)
     elif value is not None:
         yield Leaf(path, value, sensitive)
+
+
+def dig(tree: Any, *path: str | int) -> Any:
+    """What stands at a path: None when nothing does, `UNKNOWN` when it, or something that holds it, is not known yet.
+
+    Secret marks are kept: what stands below a `Sensitive` comes back as one.
+    """
+    value, sensitive = tree, False
+    for part in path:
+        if isinstance(value, Sensitive):
+            value, sensitive = value.value, True
+        if value is UNKNOWN:
+            break
+        if isinstance(value, Mapping):
+            value = value.get(str(part))
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            return None
+    return Sensitive(value) if sensitive and value is not None and not isinstance(value, Sensitive) else value
+
+
+def known(value: Any) -> Any:
+    """The value; None when it is not known yet."""
+    return None if value is UNKNOWN else value
+
+
+def entries(value: Any) -> list[Any]:
+    """The known entries of a list; empty when it is not set, not a list, or not known yet."""
+    return [entry for entry in value if entry is not UNKNOWN] if isinstance(value, list) else []
+
+
+def blocks(value: Any) -> list[Mapping[str, Any]]:
+    """The known objects of a list."""
+    return [entry for entry in entries(value) if isinstance(entry, Mapping)]
+
+
+def has_unknown(value: Any) -> bool:
+    """The value, or an entry of it, is not known yet."""
+    return value is UNKNOWN or (isinstance(value, list) and any(entry is UNKNOWN for entry in value))

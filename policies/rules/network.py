@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
+from policies.docker import CONTAINER, NETWORK
+from policies.kubernetes import PODS, ports
 from policies.rule import Rule
 from policies.settings import Settings
-from policies.subject import CONTAINER, NETWORK, Resource
+from policies.subject import RUNNING, Resource
 from policies.values import UNKNOWN
 
 NO_NETWORK: Final = "none"
@@ -43,15 +45,24 @@ def check_publishing(resource: Resource, settings: Settings) -> Iterator[str]:
         )
 
 
+def check_host_ports(resource: Resource, settings: Settings) -> Iterator[str]:
+    """No pod takes ports of its node: the stack's gateway is reached by what the cluster has for it."""
+    del settings
+    for container in resource.containers:
+        for port in ports(container.raw):
+            if port.get("hostPort") not in (None, 0, UNKNOWN):
+                yield (
+                    f"takes port {_number(port.get('hostPort'))} of its node for container {container.name}; remove "
+                    "`hostPort` and let the gateway route to it"
+                )
+
+
 def check_host_mode(resource: Resource, settings: Settings) -> Iterator[str]:
     """Neither the host's network nor another container's."""
     del settings
-    mode = resource.known("networkMode")
-    if isinstance(mode, str) and (mode == "host" or mode.startswith("container:")):
-        yield (
-            f"uses the network of {'the host' if mode == 'host' else 'another container'}; set `networkMode` to bridge "
-            "and name its networks in `networksAdvanced`"
-        )
+    if resource.shared_network:
+        whose, instead = resource.shared_network
+        yield f"uses the network of {whose}; {instead}"
 
 
 def check_membership(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -104,9 +115,16 @@ RULES: Final = (
         scanners="PKCT",
     ),
     Rule(
+        name="network-port-forbid-host",
+        description="On Kubernetes, no pod takes a port of its node.",
+        types=PODS,
+        check=check_host_ports,
+        scanners="PKCT",
+    ),
+    Rule(
         name="network-container-forbid-host",
         description="A container has a network stack of its own.",
-        types=(CONTAINER,),
+        types=RUNNING,
         check=check_host_mode,
         scanners="LPKCTD",
     ),

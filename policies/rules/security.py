@@ -6,109 +6,134 @@ from collections.abc import Iterator
 from posixpath import normpath
 from typing import Final
 
-from policies.rule import Rule
+from policies.container import Container
+from policies.docker import VOLUME
+from policies.kubernetes import PERSISTENT_VOLUME, PODS, setting
+from policies.objects import NAMESPACE
+from policies.rule import ContainerCheck, ResourceCheck, Rule
 from policies.settings import Settings
-from policies.subject import CONTAINER, VOLUME, Resource
-from policies.values import UNKNOWN
+from policies.subject import RUNNING, Resource
+from policies.values import UNKNOWN, blocks, dig
 
 ENGINE_SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock")
 SOCKET_FOLDERS: Final = ("/", "/run", "/var", "/var/run", "/run/docker", "/run/containerd", "/var/run/containerd")
 """Folders that hold an engine's socket: a read-only mount does not stop anybody from connecting to it."""
-HOST_NAMESPACES: Final = ("pidMode", "ipcMode", "usernsMode", "cgroupnsMode")
 ALLOWED_CAPABILITIES: Final[frozenset[str]] = frozenset()
-ROOT: Final = ("0", "root")
+LAST_HOST_UID: Final = 10000
+MOUNTING: Final = (*RUNNING, VOLUME, PERSISTENT_VOLUME)
+ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 
 
-def host_paths(resource: Resource) -> list[str]:
-    """Folders and files of the host that a container mounts, or that a volume stands for."""
-    if resource.type == VOLUME:
-        options = resource.known("driverOpts") or {}
-        bound = "bind" in str(options.get("o", "")).split(",")
-        return [str(options["device"])] if bound and isinstance(options.get("device"), str) else []
-    mounts = [block.get("source") for block in resource.blocks("mounts") if block.get("type") == "bind"]
-    volumes = [block.get("hostPath") for block in resource.blocks("volumes")]
-    return [path for path in (*mounts, *volumes) if isinstance(path, str) and path]
-
-
-def check_privileged(resource: Resource, settings: Settings) -> Iterator[str]:
+def check_privileged(container: Container) -> Iterator[str]:
     """`privileged` is the host's root in all but name."""
-    del settings
-    if resource.known("privileged"):
-        yield "is privileged, which is root on the host; remove `privileged`"
+    if container.privileged is not UNKNOWN and container.privileged:
+        yield f"is privileged, which is root on the host; remove {container.words.privileged}"
 
 
 def check_socket(resource: Resource, settings: Settings) -> Iterator[str]:
     """No container engine's socket, nor a folder that holds one: whoever has it owns the host."""
     del settings
-    for path in host_paths(resource):
+    for path in resource.host_paths:
         clean = normpath(path)
         if clean.rsplit("/", 1)[-1] in ENGINE_SOCKETS or clean in SOCKET_FOLDERS:
             yield f"mounts {clean}, which gives it the container engine and so the host; remove the mount"
 
 
 def check_host_paths(resource: Resource, settings: Settings) -> Iterator[str]:
-    """Folders of the host only in the inner development loop (ARE-097)."""
+    """Folders of the host only in Docker's inner development loop (ARE-097)."""
     del settings
-    if resource.inner_loop:
+    if resource.inner_loop and not resource.on_kubernetes:
         return
-    for path in host_paths(resource):
-        yield f"mounts {normpath(path)} of the host; use a named volume or `uploads` (or an exemption with a reason)"
+    instead = "a claim, an emptyDir or a ConfigMap" if resource.on_kubernetes else "a named volume or `uploads`"
+    for path in resource.host_paths:
+        yield f"mounts {normpath(path)} of the host; use {instead} (or an exemption with a reason)"
 
 
 def check_namespaces(resource: Resource, settings: Settings) -> Iterator[str]:
     """Process, IPC, user and control group namespaces of its own."""
     del settings
-    for key in HOST_NAMESPACES:
-        mode = resource.known(key)
-        if isinstance(mode, str) and (mode == "host" or mode.startswith("container:")):
-            yield f"shares a namespace with {'the host' if mode == 'host' else 'another container'}; remove `{key}`"
+    for key, whose in resource.shared_namespaces.items():
+        yield f"shares a namespace with {whose}; remove `{key}`"
 
 
-def check_capabilities(resource: Resource, settings: Settings) -> Iterator[str]:
+def check_capabilities(container: Container) -> Iterator[str]:
     """All capabilities are dropped and none is added."""
-    del settings
-    capabilities = resource.get("capabilities")
-    if capabilities is UNKNOWN:
-        return
-    block = capabilities if isinstance(capabilities, dict) else {}
-    drops, adds = block.get("drops"), block.get("adds")
-    if drops is not UNKNOWN and "ALL" not in _names(drops):
-        yield 'keeps capabilities of root; set `capabilities.drops` to ["ALL"]'
-    for name in _names(adds):
+    if container.drops is not UNKNOWN and "ALL" not in _names(container.drops):
+        yield f"keeps capabilities of root; set {container.words.drops}"
+    for name in _names(container.adds):
         if name not in ALLOWED_CAPABILITIES:
-            yield f"adds the capability {name}; remove it from `capabilities.adds`"
+            yield f"adds the capability {name}; remove it from {container.words.adds}"
 
 
-def check_escalation(resource: Resource, settings: Settings) -> Iterator[str]:
-    """`no-new-privileges`, and no confinement switched off."""
-    del settings
-    options = [str(option).replace("=", ":") for option in resource.entries("securityOpts")]
-    if not resource.has_unknown("securityOpts") and not {"no-new-privileges", "no-new-privileges:true"} & set(options):
-        yield 'can gain privileges by set-uid programs; add "no-new-privileges:true" to `securityOpts`'
-    for option in options:
-        if option in ("seccomp:unconfined", "apparmor:unconfined", "label:disable", "systempaths:unconfined"):
-            yield f"switches off confinement with {option}; remove it from `securityOpts`"
+def check_escalation(container: Container) -> Iterator[str]:
+    """No privileges to be gained, and no confinement switched off."""
+    if container.escalates is True:
+        yield f"can gain privileges by set-uid programs; {container.words.escalation}"
+    for option in container.unconfined:
+        yield f"switches off confinement with {option}; remove it from {container.words.confinement}"
 
 
-def check_user(resource: Resource, settings: Settings) -> Iterator[str]:
+def check_seccomp(container: Container) -> Iterator[str]:
+    """Kubernetes, other than Docker, filters no system calls unless it is told to."""
+    kind = setting(container.raw, container.pod, "seccompProfile", "type")
+    if kind not in (UNKNOWN, "RuntimeDefault", "Localhost", "Unconfined"):
+        yield "may use every system call; set `securityContext.seccompProfile.type` to RuntimeDefault"
+
+
+def check_user(container: Container) -> Iterator[str]:
     """An explicit user that is not root."""
-    del settings
-    user = resource.get("user")
-    if user is UNKNOWN:
-        return
-    if not isinstance(user, str) or not user:
-        yield 'runs as whoever its image says, often root; set `user` to "uid:gid"'
-    elif user.partition(":")[0].lstrip("0") == "" or user.partition(":")[0] in ROOT:
-        yield 'runs as root; set `user` to "uid:gid" of an unprivileged user'
+    if container.user == "unset":
+        yield f"runs as whoever its image says, often root; {container.words.user}"
+    elif container.user == "root":
+        yield f"runs as root; {container.words.root}"
 
 
-def check_root_folder(resource: Resource, settings: Settings) -> Iterator[str]:
-    """A read-only root folder, but for containers with uploads: Docker refuses uploads to a read-only root."""
+def suggest_uid(container: Container) -> Iterator[str]:
+    """A user beyond those of the node: whoever gets out of the container is nobody there."""
+    user = setting(container.raw, container.pod, "runAsUser")
+    if user is None or (isinstance(user, int | float) and 0 < user <= LAST_HOST_UID):
+        yield (
+            f"runs as {f'user {user:g}' if user else 'a user that its image names'}, who may be somebody on the node; "
+            f"set `securityContext.runAsUser` to a number above {LAST_HOST_UID}"
+        )
+
+
+def check_root_folder(container: Container) -> Iterator[str]:
+    """A read-only root folder, but for Docker's containers with uploads, which need a writable one."""
+    if container.writable is True:
+        yield f"can change its own program files; {container.words.read_only}"
+
+
+def check_token(resource: Resource, settings: Settings) -> Iterator[str]:
+    """No token of the cluster's API, unless it is asked for with an account of its own."""
     del settings
-    uploads = resource.get("uploads")
-    if resource.get("readOnly") in (UNKNOWN, True) or uploads is UNKNOWN or uploads:
+    mounts = resource.pod.get("automountServiceAccountToken")
+    account = resource.pod.get("serviceAccountName")
+    if not resource.pod or UNKNOWN in (mounts, account):
         return
-    yield "can change its own program files; set `readOnly` to true and name its writable folders in `tmpfs`"
+    if mounts is None or (mounts is True and account in (None, "", "default")):
+        yield (
+            "has a token of the cluster's API; set `automountServiceAccountToken` to false, or to true beside a "
+            "`serviceAccountName` of its own if it talks to the API"
+        )
+
+
+def check_sysctls(resource: Resource, settings: Settings) -> Iterator[str]:
+    """No settings of the kernel."""
+    del settings
+    for entry in blocks(dig(resource.pod, "securityContext", "sysctls")):
+        yield f"changes the kernel's setting {entry.get('name')}; remove it from `securityContext.sysctls`"
+
+
+def check_level(resource: Resource, settings: Settings) -> Iterator[str]:
+    """A namespace that refuses pods beyond Pod Security "restricted", whatever the cluster's default is."""
+    del settings
+    if resource.adapter.labels_unknown(resource.properties, ENFORCE):
+        return
+    level = resource.labels.get(ENFORCE)
+    if level != "restricted":
+        admitted = f"at level {level}" if level else "as the cluster likes"
+        yield f"admits pods {admitted}; set its label {ENFORCE} to restricted"
 
 
 def _names(value: object) -> list[str]:
@@ -116,16 +141,16 @@ def _names(value: object) -> list[str]:
     return [str(entry).upper().removeprefix("CAP_") for entry in entries if entry is not UNKNOWN]
 
 
-def _rule(name: str, description: str, check: object, scanners: str, *, locked: bool = False) -> Rule:
-    types = (CONTAINER, VOLUME) if check in (check_socket, check_host_paths) else (CONTAINER,)
+def _rule(name: str, description: str, check: ContainerCheck, scanners: str, *, locked: bool = False) -> Rule:
     return Rule(
-        name=name,
-        description=description,
-        types=types,
-        check=check,  # type: ignore[arg-type]
-        scanners=scanners,
-        locked=locked,
+        name=name, description=description, types=RUNNING, check_container=check, scanners=scanners, locked=locked
     )
+
+
+def _of_resource(
+    name: str, description: str, types: tuple[str, ...], check: ResourceCheck, scanners: str, *, locked: bool = False
+) -> Rule:
+    return Rule(name=name, description=description, types=types, check=check, scanners=scanners, locked=locked)
 
 
 RULES: Final = (
@@ -136,22 +161,25 @@ RULES: Final = (
         "LSPKCTD",
         locked=True,
     ),
-    _rule(
+    _of_resource(
         "security-mount-forbid-socket",
         "No container has the socket of a container engine.",
+        MOUNTING,
         check_socket,
         "LPKCTD",
         locked=True,
     ),
-    _rule(
+    _of_resource(
         "security-mount-forbid-host",
-        "No container mounts folders of the host, the inner development loop excepted.",
+        "No container mounts folders of the host, Docker's inner development loop excepted.",
+        MOUNTING,
         check_host_paths,
         "LPKCTD",
     ),
-    _rule(
+    _of_resource(
         "security-container-forbid-namespaces",
         "A container has namespaces of its own.",
+        RUNNING,
         check_namespaces,
         "LPKCTD",
     ),
@@ -167,16 +195,52 @@ RULES: Final = (
         check_escalation,
         "LPKCTD",
     ),
+    Rule(
+        name="security-container-require-seccomp",
+        description="On Kubernetes, a container's system calls are filtered.",
+        types=PODS,
+        check_container=check_seccomp,
+        scanners="SPKCD",
+    ),
     _rule(
         "security-container-require-user",
         "A container names an unprivileged user.",
         check_user,
         "LPKCTD",
     ),
+    Rule(
+        name="security-container-suggest-uid",
+        description="On Kubernetes, a container's user is nobody on the node.",
+        types=PODS,
+        check_container=suggest_uid,
+        level="advisory",
+        scanners="SCT",
+    ),
     _rule(
         "security-container-require-readonly",
         "A container without uploads has a read-only root folder.",
         check_root_folder,
         "LSPKCTUD",
+    ),
+    _of_resource(
+        "security-pod-forbid-token",
+        "A pod has no token of the cluster's API unless it asks for one, with an account of its own.",
+        PODS,
+        check_token,
+        "LPKCT",
+    ),
+    _of_resource(
+        "security-pod-forbid-sysctls",
+        "A pod changes no settings of the kernel.",
+        PODS,
+        check_sysctls,
+        "LPKT",
+    ),
+    _of_resource(
+        "security-namespace-require-level",
+        "A namespace enforces Pod Security restricted.",
+        (NAMESPACE,),
+        check_level,
+        "K",
     ),
 )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from policies.kubernetes import PODS
 from policies.subject import CONTAINER, NETWORK, REMOTE_IMAGE, STACK, VOLUME
-from tests.policies.support import MISSING, UNKNOWN, container, labels, secret
+from tests.policies.support import MISSING, UNKNOWN, container, labels, merged, pruned, secret, workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,17 +18,34 @@ class Table:
     fails: list[tuple[dict[str, Any], str]]
     """Inputs, and a piece of the advice."""
     missing: tuple[str, int]
-    """A property to leave out, and the number of findings then."""
+    """A property to leave out, and the number of findings then; of Kubernetes' objects a path with dots."""
     unknown: tuple[str, ...] = ()
     """Properties that may be unknown in a preview without a finding."""
     kind: str = CONTAINER
     base: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def on_kubernetes(self) -> bool:
+        return self.kind.startswith("kubernetes:")
+
+    def at(self, path: str, value: Any) -> dict[str, Any]:
+        """The changes that put a value at a path."""
+        if not self.on_kubernetes:
+            return {path: value}
+        for key in reversed(path.split(".")):
+            value = {key: value}
+        return value  # type: ignore[no-any-return]
+
     def inputs(self, changes: dict[str, Any]) -> dict[str, Any]:
-        merged = self.base | changes
+        if self.kind in PODS:
+            return workload(self.kind, **merged(self.base, changes))
+        if self.on_kubernetes:
+            found: dict[str, Any] = pruned(merged(self.base, changes))
+            return found
+        both = self.base | changes
         if self.kind == CONTAINER:
-            return container(**merged)
-        return {key: value for key, value in merged.items() if value is not MISSING}
+            return container(**both)
+        return {key: value for key, value in both.items() if value is not MISSING}
 
 
 PROXY = labels(role="proxy", service="edge")

@@ -18,12 +18,27 @@ from pulumi_policy import EnforcementLevel
 from pulumi_policy import policy as library
 
 from policies import engine
+from policies.kubernetes import DEPLOYMENT
+from policies.objects import AUTOSCALERS
 from policies.rules import RULES
 from policies.settings import KEY
 from policies.subject import CONTAINER, STACK
 from policies.values import UNKNOWN as UNKNOWN_MARK
 from policies.values import Sensitive
-from tests.policies.support import MISSING, UNKNOWN, args, container, labels, secret, urn, wire
+from tests.policies.support import (
+    MISSING,
+    UNKNOWN,
+    args,
+    container,
+    kube,
+    kube_labels,
+    labels,
+    merged,
+    secret,
+    urn,
+    wire,
+    workload,
+)
 
 MEMORY = "resources-container-limit-memory"
 ENVIRONMENT = "secrets-environment-require-secret"
@@ -158,6 +173,34 @@ def test_a_resource_is_decoded_once_for_all_policies(monkeypatch: pytest.MonkeyP
     assert decoded == ["shop-api-0", "shop-api-0", "shop-api-1"]
 
 
+def test_objects_of_kubernetes_are_judged_as_the_program_wrote_them_not_as_the_cluster_fills_them_in() -> None:
+    analyzer = Analyzer()
+    scaled = workload(spec={"replicas": MISSING})
+    reference = {"kind": "Deployment", "name": "api"}
+    scaler = kube({"scaleTargetRef": reference, "minReplicas": 2, "maxReplicas": 4})
+    rule = "replicas-autoscaler-own-count"
+    for changed, expected in ((scaled, False), (workload(), True)):
+        analyzer.analyze(changed, "api", DEPLOYMENT)
+        request = proto.AnalyzeStackRequest()
+        # The cluster answers with one replica, its default.
+        for kind, properties in ((DEPLOYMENT, merged(scaled, {"spec": {"replicas": 1}})), (AUTOSCALERS[0], scaler)):
+            resource = request.resources.add(type=kind, urn=urn(kind, "api"), name="api")
+            resource.properties.CopyFrom(wire(properties))
+        assert (
+            rule in {one.policyName for one in analyzer.servicer.AnalyzeStack(request, None).diagnostics}
+        ) is expected
+
+
+def test_an_exemption_of_a_container_that_is_not_in_the_pod_is_pointed_out() -> None:
+    for container_name, stale in (("api", False), ("gone", True)):
+        analyzer = Analyzer(exempt(MEMORY, container=container_name))
+        request = proto.AnalyzeStackRequest()
+        resource = request.resources.add(type=DEPLOYMENT, urn=urn(DEPLOYMENT, "shop-api"), name="shop-api")
+        resource.properties.CopyFrom(wire(workload(labels=kube_labels(service="backend"))))
+        lines = [one.message for one in analyzer.servicer.AnalyzeStack(request, None).diagnostics]
+        assert any("matches no resource" in line for line in lines) is stale
+
+
 def test_no_resource_is_changed_by_the_pack() -> None:
     assert list(Analyzer().remediate(container(memory=MISSING)).remediations) == []
 
@@ -182,7 +225,8 @@ def test_every_policy_is_reported_to_the_engine_with_its_level() -> None:
     levels = Analyzer().levels
     assert set(levels) == {rule.name for rule in RULES} | {engine.RESOURCE_REPORT, engine.STACK_REPORT}
     advisory = {name for name, level in levels.items() if level == proto.ADVISORY}
-    assert advisory == {"lifecycle-container-suggest-healthcheck", engine.RESOURCE_REPORT, engine.STACK_REPORT}
+    suggestions = {rule.name for rule in RULES if rule.level == "advisory"}
+    assert advisory == suggestions | {engine.RESOURCE_REPORT, engine.STACK_REPORT}
 
 
 def test_levels_of_the_stack_file_reach_the_engine() -> None:

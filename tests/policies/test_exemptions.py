@@ -7,10 +7,11 @@ from datetime import date
 import pytest
 
 from policies.engine import subject
+from policies.kubernetes import DEPLOYMENT
 from policies.rule import Finding, Rule
 from policies.rules import RULES
 from policies.settings import Exemption, Settings
-from tests.policies.support import MISSING, RULES_BY_NAME, args, container
+from tests.policies.support import MISSING, RULES_BY_NAME, args, container, workload
 
 TODAY = date(2026, 11, 21)
 RULE = "resources-container-limit-memory"
@@ -80,6 +81,26 @@ def test_resource_and_container_are_globs(matching: Exemption) -> None:
     assert verdict(matching) is None
 
 
+@pytest.mark.parametrize(
+    ("glob", "covered"), [("api", False), ("exporter", True), ("exp*", True), (None, True), ("shop-api", False)]
+)
+def test_on_kubernetes_an_exemption_may_name_one_container_of_a_pod(glob: str | None, covered: bool) -> None:
+    rule = RULES_BY_NAME[RULE]
+    side = {"name": "exporter", "resources": {}}
+    pod = subject(args(workload(pod={"initContainers": [side]}), DEPLOYMENT, "shop-api"))
+    found = rule.findings(pod, Settings())
+    assert [one.message.split(":")[0] for one in found] == ["deployment shop-api, container exporter"]
+    assert (rule.verdict(found[0], settings(exemption(container=glob))) is None) is covered
+
+
+def test_a_finding_about_the_whole_pod_is_exempted_by_its_service() -> None:
+    rule = RULES_BY_NAME["security-pod-forbid-token"]
+    open_pod = workload(pod={"automountServiceAccountToken": MISSING}, container={"name": "main"})
+    found = rule.findings(subject(args(open_pod, DEPLOYMENT, "shop-api")), Settings())[0]
+    assert rule.verdict(found, settings(exemption(policy=rule.name, container="api"))) is None
+    assert rule.verdict(found, settings(exemption(policy=rule.name, container="main"))) is not None
+
+
 def test_an_exemption_counts_on_its_last_day() -> None:
     assert verdict(exemption(expires=TODAY)) is None
 
@@ -123,5 +144,6 @@ def test_privileged_socket_and_secret_rules_are_the_locked_ones() -> None:
     assert set(LOCKED) == secrets | {"security-container-forbid-privileged", "security-mount-forbid-socket"}
 
 
-def test_every_rule_is_mandatory_but_the_suggestion() -> None:
-    assert [rule.name for rule in RULES if rule.level != "mandatory"] == ["lifecycle-container-suggest-healthcheck"]
+def test_every_rule_is_mandatory_but_the_suggestions() -> None:
+    for rule in RULES:
+        assert rule.level == ("advisory" if "-suggest-" in rule.name else "mandatory")

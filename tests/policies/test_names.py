@@ -24,9 +24,9 @@ def test_names_are_unique_and_locked_ones_are_among_them() -> None:
     assert set(POLICY_NAMES) > LOCKED_POLICIES
 
 
-def test_a_rule_checks_either_a_resource_or_a_stack() -> None:
+def test_a_rule_checks_either_a_resource_or_a_container_or_a_stack() -> None:
     for rule in RULES:
-        assert (rule.check is None) != (rule.check_stack is None)
+        assert sum(check is not None for check in (rule.check, rule.check_container, rule.check_stack)) == 1
         assert rule.description.endswith(".")
 
 
