@@ -1,4 +1,4 @@
-"""Cases of the rules of network, security and labels on Kubernetes, as `kubernetes_tables.py` has them of the others."""
+"""Cases of the rules of network, security and labels on Kubernetes; `kubernetes_tables.py` has the others."""
 
 from __future__ import annotations
 
