@@ -33,6 +33,8 @@ INGRESS: Final = "kubernetes:networking.k8s.io/v1:Ingress"
 GATEWAY: Final = "kubernetes:gateway.networking.k8s.io/v1:Gateway"
 ROUTE: Final = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
 REPLICATED: Final = (DEPLOYMENT, STATEFUL_SET, REPLICA_SET)
+METRICS_SERVER: Final = "kubernetes:monitoring.coreos.com/v1:Prometheus"
+"""Its operator makes the pods, as that of `DATABASE` does."""
 CLUSTER_WIDE: Final = frozenset(
     {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "StorageClass", "PersistentVolume"}
     | {"PriorityClass", "GatewayClass", "IngressClass", "ClusterIssuer", "APIService", "RuntimeClass"}
@@ -65,6 +67,9 @@ def pod_labels(resource: Resource) -> Any:
         inherited = dig(resource.properties, "spec", "inheritedMetadata", "labels")
         own = {"cnpg.io/cluster": name(resource), "cnpg.io/podRole": "instance"}
         return inherited if inherited is UNKNOWN else {**(inherited if isinstance(inherited, Mapping) else {}), **own}
+    if resource.type == METRICS_SERVER:
+        inherited = dig(resource.properties, "spec", "podMetadata", "labels")
+        return inherited if inherited is UNKNOWN or isinstance(inherited, Mapping) else {}
     bearer = template(resource.type, resource.properties)
     if resource.type not in PODS or bearer is None:
         return None

@@ -20,9 +20,11 @@ from pathlib import Path
 from toolchain import apt, engine, plugin_step, pulumi_cli, stack_filter, state
 from toolchain.console import ToolchainError, run, say, step
 from toolchain.environment import full
-from toolchain.paths import LOGS, ROOT, TOOLS, VENV, VENV_PYTHON
+from toolchain.paths import KUBECONFIG, LOGS, ROOT, TOOLS, VENV, VENV_PYTHON
 
 PYTHON = (3, 11)
+LOCAL_CONTEXT = "ai-platform-local"
+"""As in `toolchain.cluster`, which needs the virtual environment."""
 UNFINISHED = TOOLS / "venv-unfinished"
 """There while the virtual environment is being made or changed: one that was killed then may lack any file."""
 STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
@@ -137,6 +139,26 @@ def on_docker(stack: str) -> bool:
     return not file.is_file() or re.search(r"(?m)^[^#\n]*\bkind:\s*[\"']?docker\b", file.read_text()) is not None
 
 
+def on_local_cluster(stack: str) -> bool:
+    """Whether the stack runs on this machine's cluster: its stack file names it, no kubeconfig of the user does."""
+    file = ROOT / f"Pulumi.{stack}.yaml"
+    if not file.is_file() or not re.search(rf"(?m)^[^#\n]*\bcontext:\s*[\"']?{LOCAL_CONTEXT}\b", file.read_text()):
+        return False
+    given = os.environ.get("KUBECONFIG", "").split(os.pathsep)
+    own = [Path(part) for part in given if part and part != str(KUBECONFIG)]
+    return not any(LOCAL_CONTEXT in one.read_text() for one in own if one.is_file())
+
+
+def cluster() -> None:
+    """The local cluster, with this machine's images; done in the virtual environment, which has what it needs.
+
+    Raises ToolchainError when it does not come up; the reason has been printed.
+    """
+    command = [str(VENV_PYTHON), "-m", "toolchain.cluster", "up", "--images"]
+    if subprocess.run(command, cwd=ROOT, env=full(), check=False).returncode != 0:
+        raise ToolchainError("the local cluster is not ready (see above)")
+
+
 def bootstrap(stack: str, *, tests: bool) -> Path:
     """Every step, in order; returns the Pulumi CLI.
 
@@ -145,10 +167,14 @@ def bootstrap(stack: str, *, tests: bool) -> Path:
     venv(tests=tests)
     cli = pulumi_cli.ensure()
     plugin_step.ensure(cli)
-    if on_docker(stack):
+    local = on_local_cluster(stack)
+    if on_docker(stack) or local:
+        # Of a cluster on this machine the engine makes the images.
         engine.select(stack)
         engine.ensure(stack)
         images()
+    if local:
+        cluster()
     stack_filter.configure()
     state.ensure(cli, stack)
     stack_filter.settle(stack)

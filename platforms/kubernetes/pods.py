@@ -144,7 +144,11 @@ def _grace(spec: ServiceSpec | JobSpec) -> int:
 
 
 def probes(health: Health) -> Manifest:
-    """The three probes: ready decides on traffic and roll-outs, alive on a restart, and only after a longer time."""
+    """The three probes.
+
+    Ready decides on traffic and roll-outs; alive on a restart, after a longer time and by less: a process that is too
+    busy to answer gets no requests, and is not killed for it.
+    """
     handler = _handler(health.probe)
     startup = max(health.start_period, health.interval * health.retries)
     return {
@@ -160,7 +164,7 @@ def probes(health: Health) -> Manifest:
             "timeoutSeconds": health.timeout,
             "failureThreshold": health.retries,
         },
-        "livenessProbe": handler
+        "livenessProbe": _alive(health.probe)
         | {
             "periodSeconds": health.interval * 3,
             "timeoutSeconds": health.timeout,
@@ -173,6 +177,10 @@ def _handler(probe: HttpProbe | ExecProbe) -> Manifest:
     if isinstance(probe, ExecProbe):
         return {"exec": {"command": list(probe.command)}}
     return {"httpGet": {"path": probe.path, "port": probe.port}}
+
+
+def _alive(probe: HttpProbe | ExecProbe) -> Manifest:
+    return _handler(probe) if isinstance(probe, ExecProbe) else {"tcpSocket": {"port": probe.port}}
 
 
 def _storage(context: Context, spec: ServiceSpec | JobSpec) -> tuple[list[Manifest], list[Manifest]]:

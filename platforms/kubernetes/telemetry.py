@@ -234,8 +234,8 @@ class KubernetesTelemetry:
 
     def _to_api(self, name: str, parent: Resource) -> Resource:
         policy: Resource = kubernetes.networking.v1.NetworkPolicy(
-            f"{name}-to-api",
-            metadata=self.context.metadata(f"{name}-to-api", "prometheus", "telemetry"),
+            f"{name}-to-api-server",
+            metadata=self.context.metadata(f"{name}-to-api-server", "prometheus", "telemetry"),
             spec={
                 "podSelector": {"matchLabels": self.context.selector("prometheus")},
                 "policyTypes": ["Egress"],

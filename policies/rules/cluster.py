@@ -32,6 +32,8 @@ OUTSIDE_TYPES: Final = ("NodePort", "LoadBalancer")
 SECURE: Final = ("HTTPS", "TLS")
 OPERATOR_SELECTORS: Final = ("cnpg.io/",)
 """Prefixes of labels that operators put on their pods."""
+CONTROLLER_LABELS: Final = ("apps.kubernetes.io/", "statefulset.kubernetes.io/")
+"""Prefixes of labels that the cluster itself puts on pods, such as their number in a StatefulSet."""
 
 
 def check_namespace(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -100,9 +102,8 @@ def check_service_target(resources: Sequence[Resource], settings: Settings) -> I
         selector = dig(service.properties, "spec", "selector")
         if not isinstance(selector, Mapping) or any(key.startswith(OPERATOR_SELECTORS) for key in selector):
             continue
-        found = [
-            one for one, labels in bearers if same(namespace(one), namespace(service)) and chooses(selector, labels)
-        ]
+        given = {key: value for key, value in selector.items() if not key.startswith(CONTROLLER_LABELS)}
+        found = [one for one, labels in bearers if same(namespace(one), namespace(service)) and chooses(given, labels)]
         if selector and not found:
             yield Group.of(service), "selects no pods of the stack; set `spec.selector` to labels of theirs"
         for port in blocks(dig(service.properties, "spec", "ports")):

@@ -86,7 +86,7 @@ def check_ports(container: Container) -> Iterator[str]:
 
 
 def check_lifetime(resource: Resource, settings: Settings) -> Iterator[str]:
-    """Finished jobs go by themselves, and a job that was missed too long ago is not made up for."""
+    """Jobs end some time; those of a cron job go by themselves, and one missed too long ago is not made up for."""
     del settings
     job = dig(resource.properties, "spec")
     if resource.type == CRON_JOB:
@@ -96,9 +96,13 @@ def check_lifetime(resource: Resource, settings: Settings) -> Iterator[str]:
             )
         if dig(job, "concurrencyPolicy") not in (UNKNOWN, "Forbid", "Replace"):
             yield "starts again while its last job still runs; set `spec.concurrencyPolicy` to Forbid or Replace"
-        job = dig(job, "jobTemplate", "spec")
-    if dig(job, "ttlSecondsAfterFinished") is None:
-        yield "leaves its pods behind when it has finished; set `ttlSecondsAfterFinished`"
+        if dig(job, "jobTemplate", "spec", "ttlSecondsAfterFinished") is None:
+            yield "leaves its pods behind when it has finished; set `jobTemplate.spec.ttlSecondsAfterFinished`"
+        return
+    if dig(job, "activeDeadlineSeconds") is None:
+        yield "may run for ever, and whoever waits for it; set `spec.activeDeadlineSeconds`"
+    if dig(job, "ttlSecondsAfterFinished") not in (None, UNKNOWN):
+        yield "removes itself behind the back of the state; leave out `spec.ttlSecondsAfterFinished`"
 
 
 def check_rollout(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -168,7 +172,7 @@ RULES: Final = (
     ),
     Rule(
         name="lifecycle-job-limit-life",
-        description="Finished jobs are removed, and cron jobs have a deadline and do not overlap.",
+        description="Jobs have an end; cron jobs remove theirs, have a deadline and do not overlap.",
         types=(JOB, CRON_JOB),
         check=check_lifetime,
         scanners="LS",

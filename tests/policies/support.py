@@ -144,7 +144,9 @@ def workload(kind: str = DEPLOYMENT, labels: Mapping[str, str] | None = None, **
             "selector": {"matchLabels": {"ai-platform/service": "api"}},
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
         }
-    elif kind in (JOB, CRON_JOB):
+    elif kind == JOB:
+        spec |= {"activeDeadlineSeconds": 600}
+    elif kind == CRON_JOB:
         spec |= {"ttlSecondsAfterFinished": 3600}
     if kind == CRON_JOB:
         more = {"schedule": "0 2 * * *", "startingDeadlineSeconds": 600, "concurrencyPolicy": "Forbid"}

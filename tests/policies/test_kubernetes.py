@@ -282,9 +282,12 @@ def test_what_prepares_a_pod_needs_no_probes_and_a_sidecar_does() -> None:
         assert len(found) == count
 
 
-def test_ttl_is_asked_of_jobs_too() -> None:
-    job = workload(JOB, spec={"ttlSecondsAfterFinished": MISSING})
-    assert "ttlSecondsAfterFinished" in texts("lifecycle-job-limit-life", job, JOB)[0]
+def test_a_job_has_an_end_and_is_not_removed_behind_the_back_of_the_state() -> None:
+    rule = "lifecycle-job-limit-life"
+    assert texts(rule, workload(JOB), JOB) == []
+    assert "activeDeadlineSeconds" in texts(rule, workload(JOB, spec={"activeDeadlineSeconds": MISSING}), JOB)[0]
+    assert "ttlSecondsAfterFinished" in texts(rule, workload(JOB, spec={"ttlSecondsAfterFinished": 60}), JOB)[0]
+    assert texts(rule, workload(JOB, spec={"ttlSecondsAfterFinished": UNKNOWN}), JOB) == []
     assert texts("lifecycle-job-limit-life", workload(CRON_JOB), CRON_JOB) == []
 
 

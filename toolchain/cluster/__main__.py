@@ -6,16 +6,18 @@ import argparse
 import sys
 import time
 
-from toolchain.cluster import lifecycle, removal
+from toolchain.cluster import images, lifecycle, removal
 from toolchain.cluster.settings import CONTEXT, KUBECONFIG
 from toolchain.console import ToolchainError, say
+from toolchain.images.__main__ import read_inventory
 
 
 def main() -> int:
     """Command line; exit status 1 with one message where something is missing or fails."""
     parser = argparse.ArgumentParser(prog="python -m toolchain.cluster", description=__doc__)
     actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("up", help="start the cluster, or repair it")
+    up = actions.add_parser("up", help="start the cluster, or repair it")
+    up.add_argument("--images", action="store_true", help="copy the images of the inventory into the node, too")
     actions.add_parser("down", help="end it, and remove its state")
     actions.add_parser("status", help="what runs")
     options = parser.parse_args()
@@ -27,6 +29,8 @@ def main() -> int:
             removal.down()
             return 0
         lifecycle.up()
+        if options.images:
+            images.load(str(one["reference"]) for one in read_inventory().values() if one["source"] != "missing")
         say(f"the local cluster is ready in {time.monotonic() - begin:.1f} s: KUBECONFIG={KUBECONFIG} ({CONTEXT})")
     except ToolchainError as error:
         print(f"error: {error}", file=sys.stderr)
