@@ -69,7 +69,7 @@ class Context:
     """Name of the Secret with the logins of image registries; None where there are none."""
     cluster: ClusterSettings
 
-    def labels(self, resource: str, service: str, role: str) -> dict[str, str]:
+    def labels(self, service: str, role: str) -> dict[str, str]:
         """The labels that policies, selectors and dashboards find things by."""
         return {
             NAME: service,
@@ -79,13 +79,20 @@ class Context:
             f"{LABEL}/system": self.system,
             f"{LABEL}/service": service,
             f"{LABEL}/role": role,
-            f"{LABEL}/resource": resource,
         }
 
     def metadata(self, resource: str, service: str, role: str, *, name: str | None = None, **more: Any) -> Manifest:
         """Metadata of an object of this namespace; without a name, the engine makes a unique one."""
         named = {"name": name} if name else {}
-        return {"namespace": self.namespace_name, "labels": self.labels(resource, service, role), **named, **more}
+        # Longer than a label may be.
+        annotations = {f"{LABEL}/resource": resource} | more.pop("annotations", {})
+        return {
+            "namespace": self.namespace_name,
+            "labels": self.labels(service, role),
+            "annotations": annotations,
+            **named,
+            **more,
+        }
 
     def selector(self, service: str) -> dict[str, str]:
         """What tells a service's pods from all others of the namespace; it never changes."""

@@ -189,7 +189,7 @@ class KubernetesData:
                     "podAntiAffinityType": "preferred",
                     "topologyKey": "kubernetes.io/hostname",
                 },
-                "inheritedMetadata": {"labels": self.context.labels(name, "postgres", "data")},
+                "inheritedMetadata": {"labels": self.context.labels("postgres", "data")},
             },
             opts=ResourceOptions(
                 parent=parent,
@@ -256,7 +256,7 @@ class KubernetesData:
                 },
                 "volumeClaimTemplates": [
                     {
-                        "metadata": {"name": "data", "labels": context.labels(f"{name}-data", "redis", "data")},
+                        "metadata": {"name": "data", "labels": context.labels("redis", "data")},
                         "spec": {
                             "accessModes": ["ReadWriteOnce"],
                             "resources": {"requests": {"storage": self._storage(spec.storage)["size"]}},

@@ -53,7 +53,7 @@ def template(context: Context, resource: str, spec: ServiceSpec | JobSpec, setti
     else:
         pod["restartPolicy"] = "Never"
     extra = dict(spec.labels) if isinstance(spec, ServiceSpec) else {}
-    labels = context.labels(resource, spec.service, role) | {
+    labels = context.labels(spec.service, role) | {
         key.replace("ai-platform.", "ai-platform/"): value for key, value in extra.items()
     }
     return {"metadata": {"labels": labels}, "spec": pod}

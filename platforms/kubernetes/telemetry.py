@@ -154,7 +154,7 @@ class KubernetesTelemetry:
                 "imagePullPolicy": "IfNotPresent",
                 "replicas": 1,
                 "serviceAccountName": account,
-                "podMetadata": {"labels": context.labels(resource, "prometheus", "telemetry")},
+                "podMetadata": {"labels": context.labels("prometheus", "telemetry")},
                 "podMonitorSelector": mine,
                 "ruleSelector": mine,
                 "scrapeInterval": f"{spec.scrape_interval}s",
