@@ -13,6 +13,10 @@ from toolchain.console import ToolchainError
 FORWARD, OUTPUT, POSTROUTING = "AIP-FORWARD", "AIP-OUTPUT", "AIP-POSTROUTING"
 OURS = ("AIP-", "KUBE-", "CNI-")
 """How the chains begin that belong to the cluster: this project's, Kubernetes' and kube-router's, and portmap's."""
+# An address of a Service that kube-proxy has not turned into a pod's must not leave: a gateway outside may answer it,
+# and the connection would stay at the wrong end. Pods' packets are stopped by a routing rule: kube-router, which has
+# the first word in FORWARD, lets them through.
+UNROUTED = ("to", str(SERVICE_CIDR), "iif", BRIDGE, "prohibit")
 REJECT = ("-d", str(SERVICE_CIDR), "-j", "REJECT", "--reject-with", "icmp-port-unreachable")
 CHAINS: tuple[tuple[str, str, str, tuple[tuple[str, ...], ...]], ...] = (
     (
@@ -20,9 +24,6 @@ CHAINS: tuple[tuple[str, str, str, tuple[tuple[str, ...], ...]], ...] = (
         "FORWARD",
         FORWARD,
         (
-            # An address of a Service that kube-proxy has not turned into a pod's must not leave: a gateway outside
-            # may answer it, and the connection would stay at the wrong end.
-            REJECT,
             # Docker drops what it does not know.
             ("-s", str(POD_CIDR), "-j", "ACCEPT"),
             ("-d", str(POD_CIDR), "-j", "ACCEPT"),
@@ -46,6 +47,8 @@ def ensure() -> None:
     for name, value in SYSCTL.items():
         _sysctl(name, value)
     _run("ip", "address", "replace", f"{NODE_ADDRESS}/32", "dev", "lo")
+    if f"to {SERVICE_CIDR} iif {BRIDGE}" not in _run("ip", "rule", "list"):
+        _run("ip", "rule", "add", *UNROUTED)
     for table, parent, chain, rules in CHAINS:
         listed = _rules(table)
         if f"-N {chain}" not in listed:
@@ -81,10 +84,11 @@ def _sysctl(name: str, value: str) -> None:
         file.write_text(value)
 
 
-def _run(*command: str) -> None:
+def _run(*command: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise ToolchainError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
+    return done.stdout
 
 
 def removal(saved: Iterable[str]) -> str:
@@ -122,5 +126,6 @@ def remove() -> None:
     for name in [*sets, *sets]:
         if name.startswith(("KUBE-", "inet6:KUBE-")):
             subprocess.run(["ipset", "destroy", name], capture_output=True, check=False)
+    subprocess.run(["ip", "rule", "delete", *UNROUTED], capture_output=True, check=False)
     subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
     subprocess.run(["ip", "address", "delete", f"{NODE_ADDRESS}/32", "dev", "lo"], capture_output=True, check=False)

@@ -66,7 +66,7 @@ def _copy(wanted: Sequence[str]) -> None:
     taken = subprocess.run(ctr("images", "import", "-"), stdin=save.stdout, capture_output=True, text=True, check=False)
     complaint = save.communicate()[1].decode(errors="replace").strip()
     if save.returncode != 0:
-        raise ToolchainError(f"the Docker Engine gave no images: {complaint}")
+        raise ToolchainError(f"the Docker Engine did not give {', '.join(wanted)}: {complaint}")
     if taken.returncode != 0:
         raise ToolchainError(f"the node took no images: {taken.stderr.strip()}")
 
