@@ -34,7 +34,7 @@ INSTEAD = (
     "`make cluster` needs a Debian or Ubuntu machine as root: it runs containers, sets up their network and mounts "
     "their volumes. Everywhere else, deploy to a cluster of your own: KUBECONFIG=<its kubeconfig> make up STACK=staging"
 )
-LONGEST = 75
+LONGEST = 71
 """Characters of the cluster's folder: below it the kubelet opens sockets, whose paths end after 107."""
 
 
