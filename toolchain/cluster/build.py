@@ -18,6 +18,7 @@ PACKAGES = {
     "kubernetes": ".",
     "coredns": "github.com/coredns/coredns",
     "kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
+    "kwok": "sigs.k8s.io/kwok/cmd/kwok",
     "local-path-provisioner": "github.com/rancher/local-path-provisioner",
     "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
     "pause": ".",
@@ -70,7 +71,7 @@ def _key(folder: Path, package: str, flags: str) -> str:
 
 
 def _build(name: str, folder: Path, arguments: Sequence[str], target: Path) -> None:
-    go = pulumi_cli.go()
+    go = pulumi_cli.go(folder)
     env = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     made = target.with_name(f"{target.name}.made")
     with step(f"build {name} from its Go module (once; minutes on two cores)"):

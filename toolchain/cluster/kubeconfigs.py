@@ -10,7 +10,7 @@ import yaml
 from toolchain.cluster.pki import write_secret
 from toolchain.cluster.settings import CONTEXT, KUBECONFIG, PKI, SERVER, SETTINGS
 
-PROGRAMS = ("controller-manager", "scheduler", "kube-proxy", "kube-router", "kubelet")
+PROGRAMS = ("controller-manager", "scheduler", "kube-proxy", "kube-router", "kubelet", "kwok")
 
 
 def kubeconfig(folder: Path, certificate: str) -> str:

@@ -21,6 +21,7 @@ from toolchain.cluster import (
     processes,
     removal,
     services,
+    simulated,
 )
 from toolchain.cluster.kubectl import kubectl
 from toolchain.cluster.processes import Component
@@ -28,8 +29,8 @@ from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE, PKI
 from toolchain.console import say, step
 
 
-def up() -> None:
-    """Start the cluster, or what is missing of it.
+def up(simulated_nodes: int | None = None) -> None:
+    """Start the cluster, or what is missing of it, with as many simulated nodes as are wanted (None: as there are).
 
     Raises ToolchainError when the machine cannot run it, or a component does not become ready.
     """
@@ -50,6 +51,7 @@ def up() -> None:
         start([control_plane.controller_manager(kubernetes), control_plane.scheduler(kubernetes)])
         _node(kubernetes, pause)
         services.install()
+        simulated.ensure(simulated_nodes)
         _addons()
 
 

@@ -30,6 +30,8 @@ PACKAGES = {
     "ip": "iproute2",
 }
 """Programs that the cluster runs, and the Debian package of each."""
+SYSTEM = ("/usr/sbin", "/sbin")
+"""Where programs for root lie that an ordinary PATH does not name."""
 INSTEAD = (
     "`make cluster` needs a Debian or Ubuntu machine as root: it runs containers, sets up their network and mounts "
     "their volumes. Everywhere else, deploy to a cluster of your own: KUBECONFIG=<its kubeconfig> make up STACK=staging"
@@ -40,7 +42,7 @@ LONGEST = 71
 
 def missing() -> list[str]:
     """Debian packages that the machine lacks."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SYSTEM])
     return [package for name, package in PACKAGES.items() if shutil.which(name, path=path) is None]
 
 

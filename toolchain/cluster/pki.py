@@ -71,6 +71,7 @@ CERTIFICATES = (
     Certificate(name="scheduler", authority="cluster", common_name="system:kube-scheduler"),
     Certificate(name="kube-proxy", authority="cluster", common_name="system:kube-proxy"),
     Certificate(name="kube-router", authority="cluster", common_name="ai-platform:kube-router"),
+    Certificate(name="kwok", authority="cluster", common_name="ai-platform:kwok"),
     Certificate(name="kubelet", authority="cluster", common_name=f"system:node:{NODE}", groups=("system:nodes",)),
     Certificate(
         name="kubelet-server",
