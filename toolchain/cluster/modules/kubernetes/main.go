@@ -39,8 +39,8 @@ func main() {
 		name = os.Args[1]
 		os.Args = os.Args[1:]
 	}
-	make := programs[name]
-	if make == nil {
+	program := programs[name]
+	if program == nil {
 		names := []string{}
 		for known := range programs {
 			names = append(names, known)
@@ -50,10 +50,10 @@ func main() {
 		os.Exit(2)
 	}
 	if name == "kubectl" {
-		if err := cli.RunNoErrOutput(make()); err != nil {
+		if err := cli.RunNoErrOutput(program()); err != nil {
 			kubectlutil.CheckErr(err)
 		}
 		return
 	}
-	os.Exit(cli.Run(make()))
+	os.Exit(cli.Run(program()))
 }
