@@ -23,6 +23,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine on which nothing runs yet."""
     monkeypatch.setattr(machine, "RUN", tmp_path / "run")
     monkeypatch.setattr(machine, "OWNER", tmp_path / "run" / "owner")
+    monkeypatch.setattr(machine, "BOOT", tmp_path / "run" / "boot")
     monkeypatch.setattr(processes, "RECORDS", tmp_path / "run" / "processes")
     return tmp_path / "run"
 
@@ -81,6 +82,16 @@ def test_a_cluster_whose_folder_is_gone_is_abandoned(run: Path, monkeypatch: pyt
     run.mkdir()
     (run / "owner").write_text(f"{run}/gone\n")
     assert machine.abandoned()
+
+
+def test_what_was_started_before_a_reboot_is_known_for_it(run: Path) -> None:
+    assert not machine.rebooted()
+    machine.claim()
+    assert not machine.rebooted()
+    (run / "boot").write_text("an earlier one\n")
+    assert machine.rebooted()
+    machine.claim()
+    assert not machine.rebooted()
 
 
 def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from toolchain.cluster import (
 from toolchain.cluster.kubectl import kubectl
 from toolchain.cluster.processes import Component
 from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE, PKI
-from toolchain.console import say, step
+from toolchain.console import ToolchainError, say, step
 
 
 def up(simulated_nodes: int | None = None) -> None:
@@ -36,7 +36,7 @@ def up(simulated_nodes: int | None = None) -> None:
     """
     with machine.turn():
         machine.check()
-        if machine.abandoned():
+        if machine.abandoned() or machine.rebooted():
             removal.end()
         machine.claim()
         machine.install()
@@ -63,7 +63,11 @@ def _node(kubernetes: Path, pause: Path) -> None:
     images.scratch("pause", {"/pause": pause}, entrypoint=["/pause"])
     start([node.kubelet(kubernetes), node.kube_proxy(kubernetes)])
     start([services.router()])
-    kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=60s")
+    try:
+        kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=60s")
+    except ToolchainError as error:
+        log = node.kubelet(kubernetes).log
+        raise ToolchainError(f"the node is not ready: {error}; log: {log}\n{processes.tail(log)}") from error
 
 
 def _addons() -> None:

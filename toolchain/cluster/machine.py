@@ -17,6 +17,8 @@ from toolchain.console import ToolchainError, say
 from toolchain.paths import ROOT
 
 OWNER = RUN / "owner"
+BOOT = RUN / "boot"
+"""Between which start of the machine and its end the cluster runs."""
 LOCK = Path("/run/ai-platform-cluster.lock")
 PATIENCE = 900.0
 """Seconds that another `up` or `down` of this machine has to end."""
@@ -122,9 +124,15 @@ def abandoned() -> bool:
     return not (runs and Path(str(found)).is_dir())
 
 
+def rebooted() -> bool:
+    """Whether the machine was started anew since the cluster was; some keep /run even then, and all in it is void."""
+    return owner() is not None and (not BOOT.is_file() or BOOT.read_text() != processes.BOOT.read_text())
+
+
 def claim() -> None:
     """Note that the machine's cluster is this clone's."""
     RUN.mkdir(parents=True, exist_ok=True, mode=0o711)
+    BOOT.write_text(processes.BOOT.read_text())
     OWNER.write_text(f"{ROOT}\n")
 
 

@@ -48,14 +48,14 @@ def down() -> None:
     with machine.turn():
         if other := machine.other_owner():
             raise ToolchainError(f"this machine's local cluster is that of {other}: make -C {other} cluster-down")
-        mine = machine.owner() is not None
+        # After a reboot nothing may be left but the state.
+        mine = machine.owner() is not None or any(folder.exists() for folder in STATE)
         if mine:
             with step("end the local cluster"):
                 end()
         for folder in STATE:
             shutil.rmtree(folder, ignore_errors=True)
         KUBECONFIG.unlink(missing_ok=True)
-        shutil.rmtree(RUN, ignore_errors=True)
         if left := [str(path) for path in (*STATE, RUN) if path.exists()]:
             raise ToolchainError(f"could not be removed: {', '.join(left)}; again: make cluster-down")
         if not mine:
@@ -80,6 +80,7 @@ def end() -> None:
     firewall.remove()
     _links()
     _remove_cgroups()
+    shutil.rmtree(RUN, ignore_errors=True)
 
 
 def _kill_containers() -> None:
