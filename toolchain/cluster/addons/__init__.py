@@ -6,7 +6,7 @@
 | traefik | 3.6.12 | runs (without its web pages, which are not in the module) |
 | cert-manager | 1.19.0 | runs: controller, webhook and CA injector in one binary of ours around its packages |
 | cloudnative-pg | 1.27.0 | runs |
-| prometheus-operator | 0.85.0 | runs, with its config reloader |
+| prometheus-operator | 0.85.0 | runs, with its config reloader and a Prometheus 3.5.0 that discovers services |
 | keda | 2.18.0 | runs: operator and metrics server; its own admission webhook is left out |
 | eck | 3.5.0 | types only |
 | rabbitmq | 2.16.0 | types only |

@@ -29,6 +29,8 @@ class Program:
     """Where the binary lies in the image."""
     links: Mapping[str, str] = field(default_factory=dict)
     """Symbolic links in the image: path → target."""
+    module: str = ""
+    """Folder of its Go module in `toolchain/cluster/modules/` where that is not the add-on's."""
     symbols: tuple[str, ...] = ()
     """What the linker writes into the binary, as `package.variable=value`."""
 

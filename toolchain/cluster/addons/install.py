@@ -76,7 +76,8 @@ def install(names: Sequence[str] | None = None) -> None:
             applied.append(prepared)
     for prepared in applied:
         _wait(prepared)
-    _record([prepared.addon for prepared in applied])
+        # One by one: what works is not applied again because another one does not.
+        _record(prepared.addon)
 
 
 def _prepare(addon: Addon) -> Prepared:
@@ -110,25 +111,10 @@ def _settled(addons: Sequence[Addon]) -> set[str]:
     }
 
 
-def _record(addons: Sequence[Addon]) -> None:
-    kubectl(
-        "apply",
-        "-f",
-        "-",
-        input=_yaml(
-            [
-                {
-                    "apiVersion": "v1",
-                    "kind": "ConfigMap",
-                    "metadata": {
-                        "name": MANAGER,
-                        "namespace": "kube-system",
-                    },
-                }
-            ]
-        ),
-    )
-    patch = json.dumps({"data": {addon.name: materials.key(addon) for addon in addons}})
+def _record(addon: Addon) -> None:
+    record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MANAGER, "namespace": "kube-system"}}
+    kubectl("apply", "-f", "-", input=_yaml([record]))
+    patch = json.dumps({"data": {addon.name: materials.key(addon)}})
     kubectl("-n", "kube-system", "patch", "configmap", MANAGER, "--type=merge", "-p", patch)
 
 

@@ -25,7 +25,8 @@ def key(addon: Addon) -> str:
 
 
 def _sources(addon: Addon) -> Iterator[Path]:
-    yield from sorted(path for path in (build.MODULES / addon.name).iterdir() if path.is_file())
+    for name in sorted({addon.name, *(program.module or addon.name for program in addon.programs)}):
+        yield from sorted(path for path in (build.MODULES / name).iterdir() if path.is_file())
     yield from sorted(Path(__file__).parent.glob("*.py"))
 
 
@@ -51,7 +52,7 @@ def binary(addon: Addon, program: Program) -> Path:
     return build.program(
         program.name,
         program.package,
-        module=build.MODULES / addon.name,
+        module=build.MODULES / (program.module or addon.name),
         symbols=program.symbols,
         # The paths of the machine that built it stay out of the image.
         options=("-trimpath",),

@@ -1,4 +1,7 @@
-"""The Prometheus operator and the config reloader that it puts beside every Prometheus."""
+"""The Prometheus operator, the config reloader that it puts beside every Prometheus, and Prometheus itself.
+
+Debian's Prometheus cannot discover what runs on Kubernetes, so it is built from its module (without its web pages).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,9 @@ from toolchain.cluster.addons.objects import account, container, deployment, htt
 
 NAME = "prometheus-operator"
 RELOADER = "prometheus-config-reloader"
+PROMETHEUS = "prometheus"
+PROMETHEUS_VERSION = "3.5.0"
+"""What the operator takes a Prometheus for that names no version."""
 NAMESPACE = "monitoring"
 MODULE = "github.com/prometheus-operator/prometheus-operator"
 PORT = 8080
@@ -17,6 +23,8 @@ PORT = 8080
 def _objects(folder: Path, images: Images) -> list[Object]:
     allowed = rules(folder / "example/rbac/prometheus-operator/prometheus-operator-cluster-role.yaml")
     arguments = [
+        # For every Prometheus that names no image of its own.
+        f"--prometheus-default-base-image={images[PROMETHEUS]}",
         f"--prometheus-config-reloader={images[RELOADER]}",
         "--config-reloader-cpu-request=10m",
         "--config-reloader-cpu-limit=200m",
@@ -45,7 +53,15 @@ PROMETHEUS_OPERATOR = Addon(
     namespace=NAMESPACE,
     programs=(
         Program(name=NAME, package=f"{MODULE}/cmd/operator", path="/operator"),
-        Program(name=RELOADER, package=f"{MODULE}/cmd/{RELOADER}", path="/prometheus-config-reloader"),
+        # The operator starts it by this path.
+        Program(name=RELOADER, package=f"{MODULE}/cmd/{RELOADER}", path=f"/bin/{RELOADER}"),
+        Program(
+            name=PROMETHEUS,
+            module=PROMETHEUS,
+            package="github.com/prometheus/prometheus/cmd/prometheus",
+            path="/bin/prometheus",
+            symbols=(f"github.com/prometheus/common/version.Version={PROMETHEUS_VERSION}",),
+        ),
     ),
     crds=("example/prometheus-operator-crd/*.yaml",),
     objects=_objects,
