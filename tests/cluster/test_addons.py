@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.toolchain.conftest import lacking
-from toolchain.cluster import KUBECONFIG, addons, build, images, kubectl
+from tests.support.engine import missing
+from toolchain.cluster import addons, build, images, kubectl
 from toolchain.cluster.addons import materials
 from toolchain.cluster.addons.addon import Addon, Object
 from toolchain.cluster.addons.catalogue import ADDONS
@@ -132,19 +132,13 @@ def test_a_pod_that_cannot_start_is_described_by_its_reason() -> None:
 
 # ── on the cluster ───────────────────────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture(scope="module")
-def cluster() -> None:
+def installed(cluster: None) -> None:
     """The running cluster with its add-ons."""
-    if not KUBECONFIG.is_file():
-        lacking("there is no local cluster: run `make cluster`")
-    try:
-        kubectl("get", "--raw", "/readyz")
-    except ToolchainError as error:
-        lacking(f"the local cluster does not answer: {error}")
     addons.install()
 
 
 @pytest.fixture
-def namespace(cluster: None) -> Iterator[str]:
+def place(installed: None) -> Iterator[str]:
     """A namespace of the test's own."""
     name = f"addons-{secrets.token_hex(3)}"
     kubectl("create", "namespace", name)
@@ -153,11 +147,11 @@ def namespace(cluster: None) -> Iterator[str]:
 
 
 @pytest.fixture
-def make(namespace: str) -> Make:
+def make(place: str) -> Make:
     """Makes objects in the test's namespace."""
 
     def apply(*objects: Object) -> None:
-        kubectl("-n", namespace, "apply", "-f", "-", input=yaml.safe_dump_all(objects))
+        kubectl("-n", place, "apply", "-f", "-", input=yaml.safe_dump_all(objects))
 
     return apply
 
@@ -172,8 +166,7 @@ def inventory_image(name: str) -> str:
     """The reference of an image of the inventory, in the node."""
     reference = read_inventory().get(name, {}).get("reference")
     if reference is None:
-        lacking(f"image {name} is missing: run `make images`")
-    assert reference is not None
+        missing(f"image {name} is missing: run `make images`")
     images.load([reference])
     return reference
 
@@ -194,7 +187,7 @@ def eventually(what: str, ask: Callable[[], Any]) -> Any:
     raise AssertionError(f"{what}: {said}")
 
 
-def test_a_second_install_changes_nothing(cluster: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_second_install_changes_nothing(installed: None, capsys: pytest.CaptureFixture[str]) -> None:
     def versions() -> dict[str, str]:
         found = json.loads(kubectl("get", "deployments,configmaps", "-A", "-o", "json"))["items"]
         own = [item for item in found if item["metadata"]["name"] == MANAGER or "ai-platform/addon" in str(item)]
@@ -207,13 +200,13 @@ def test_a_second_install_changes_nothing(cluster: None, capsys: pytest.CaptureF
     assert "add-ons are up to date" in capsys.readouterr().err
 
 
-def test_a_deployment_that_someone_removed_is_brought_back(cluster: None) -> None:
+def test_a_deployment_that_someone_removed_is_brought_back(installed: None) -> None:
     kubectl("-n", "monitoring", "delete", "deployment", "prometheus-operator")
     addons.install(["prometheus-operator"])
     kubectl("-n", "monitoring", "wait", "deployment/prometheus-operator", "--for=condition=Available", "--timeout=10s")
 
 
-def test_what_keeps_pods_from_starting_is_said_with_the_add_ons_name(namespace: str, make: Make) -> None:
+def test_what_keeps_pods_from_starting_is_said_with_the_add_ons_name(place: str, make: Make) -> None:
     container = {"name": "x", "image": "ai-platform/none:1", "imagePullPolicy": "Never"} | {
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     }
@@ -221,13 +214,18 @@ def test_what_keeps_pods_from_starting_is_said_with_the_add_ons_name(namespace: 
     label = {"app.kubernetes.io/name": "broken"}
     template = {"metadata": {"labels": label}, "spec": {"securityContext": secure, "containers": [container]}}
     make(thing("apps/v1/Deployment", "broken", {"selector": {"matchLabels": label}, "template": template}))
-    addon = Addon(name="some-add-on", module="none", namespace=namespace)
+    addon = Addon(name="some-add-on", module="none", namespace=place)
     text = eventually("reason", lambda: next(filter(lambda t: "ErrImageNeverPull" in t, [explain(addon, "broken")]), 0))
-    assert text.startswith(f"add-on some-add-on: {namespace}/broken does not become ready\npod broken-")
+    assert text.startswith(f"add-on some-add-on: {place}/broken does not become ready\npod broken-")
 
 
-def test_https_answers_through_a_gateway_with_a_certificate_of_our_own_authority(namespace: str, make: Make) -> None:
-    host = f"{namespace}.example.test"
+def test_https_answers_through_a_gateway_with_a_certificate_of_our_own_authority(place: str, make: Make) -> None:
+    host = f"{place}.example.test"
+    middleware = {"headers": {"customResponseHeaders": {"X-Middleware": place}}}
+    extension = {
+        "type": "ExtensionRef",
+        "extensionRef": {"group": "traefik.io", "kind": "Middleware", "name": "headers"},
+    }
     issuer = {"issuerRef": {"name": "first"}, "commonName": "test authority", "isCA": True, "secretName": "authority"}
     make(
         thing("cert-manager.io/v1/Issuer", "first", {"selfSigned": {}}),
@@ -239,6 +237,7 @@ def test_https_answers_through_a_gateway_with_a_certificate_of_our_own_authority
             {"issuerRef": {"name": "authority"}, "dnsNames": [host], "secretName": "site"},
         ),
         *backend("hello from the backend"),
+        thing("traefik.io/v1alpha1/Middleware", "headers", middleware),
         thing(
             "gateway.networking.k8s.io/v1/Gateway",
             "edge",
@@ -262,31 +261,31 @@ def test_https_answers_through_a_gateway_with_a_certificate_of_our_own_authority
             {
                 "parentRefs": [{"name": "edge"}],
                 "hostnames": [host],
-                "rules": [{"backendRefs": [{"name": "site", "port": 80}]}],
+                "rules": [{"backendRefs": [{"name": "site", "port": 80}], "filters": [extension]}],
             },
         ),
     )
-    kubectl("-n", namespace, "wait", "certificate/site", "--for=condition=Ready", f"--timeout={PATIENCE}s")
-    kubectl("-n", namespace, "wait", "gateway/edge", "--for=condition=Programmed", f"--timeout={PATIENCE}s")
-    secret = json.loads(kubectl("-n", namespace, "get", "secret", "site", "-o", "json"))["data"]
+    kubectl("-n", place, "wait", "certificate/site", "--for=condition=Ready", f"--timeout={PATIENCE}s")
+    kubectl("-n", place, "wait", "gateway/edge", "--for=condition=Programmed", f"--timeout={PATIENCE}s")
+    secret = json.loads(kubectl("-n", place, "get", "secret", "site", "-o", "json"))["data"]
     context = ssl.create_default_context(cadata=base64.b64decode(secret["ca.crt"]).decode())
     # The name is not in any DNS: the connection goes to this machine, everything else is as with the name.
-    body = eventually("HTTPS", lambda: get(host, context) == (200, "hello from the backend\n"))
-    assert body
+    wanted = (200, place, "hello from the backend\n")
+    assert eventually("HTTPS", lambda: get(host, context) == wanted)
 
     request = urllib.request.Request("http://127.0.0.1:8080/", headers={"Host": host})  # noqa: S310
     with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
         assert answer.read() == b"hello from the backend\n"
 
 
-def get(host: str, context: ssl.SSLContext) -> tuple[int, str]:
-    """Status and body of the page of a host that this machine's Gateway serves, its certificate verified."""
+def get(host: str, context: ssl.SSLContext) -> tuple[int, str | None, str]:
+    """Status, header of the middleware and body of a host's page from the local Gateway, its certificate verified."""
     connection = HTTPSConnection("127.0.0.1", 8443, timeout=5)
     plain = socket.create_connection(("127.0.0.1", 8443), timeout=5)
     connection.sock = context.wrap_socket(plain, server_hostname=host)
     connection.request("GET", "/", headers={"Host": host})
     answer = connection.getresponse()
-    return answer.status, answer.read().decode()
+    return answer.status, answer.headers["X-Middleware"], answer.read().decode()
 
 
 def backend(text: str) -> list[Object]:
@@ -305,7 +304,7 @@ def backend(text: str) -> list[Object]:
     ]
 
 
-def test_a_database_becomes_healthy_and_answers_sql_over_its_service(namespace: str, make: Make) -> None:
+def test_a_database_becomes_healthy_and_answers_sql_over_its_service(place: str, make: Make) -> None:
     resources = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
     make(
         thing(
@@ -319,22 +318,20 @@ def test_a_database_becomes_healthy_and_answers_sql_over_its_service(namespace: 
             },
         )
     )
-    kubectl(
-        "-n", namespace, "wait", "clusters.postgresql.cnpg.io/db", "--for=condition=Ready", f"--timeout={PATIENCE}s"
-    )
-    secret = json.loads(kubectl("-n", namespace, "get", "secret", "db-app", "-o", "json"))["data"]
+    kubectl("-n", place, "wait", "clusters.postgresql.cnpg.io/db", "--for=condition=Ready", f"--timeout={PATIENCE}s")
+    secret = json.loads(kubectl("-n", place, "get", "secret", "db-app", "-o", "json"))["data"]
     password = base64.b64decode(secret["password"]).decode()
     # The password goes in over the standard input: a command line can be read by others.
     client = 'read -r PGPASSWORD; export PGPASSWORD; exec psql -h db-rw -U app -d app -tAc "$0"'
     query = "CREATE TABLE t AS SELECT 41 + 1 AS n; SELECT n FROM t"
     said = kubectl(
-        "-n", namespace, "exec", "-i", "db-1", "-c", "postgres", "--", "sh", "-c", client, query, input=password + "\n"
+        "-n", place, "exec", "-i", "db-1", "-c", "postgres", "--", "sh", "-c", client, query, input=password + "\n"
     )
     assert said.split()[-1] == "42"
-    assert "15" in kubectl("-n", namespace, "exec", "db-1", "-c", "postgres", "--", "postgres", "--version")
+    assert "15" in kubectl("-n", place, "exec", "db-1", "-c", "postgres", "--", "postgres", "--version")
 
 
-def test_a_database_that_cannot_be_is_refused_by_the_operators_webhook(namespace: str, make: Make) -> None:
+def test_a_database_that_cannot_be_is_refused_by_the_operators_webhook(place: str, make: Make) -> None:
     with pytest.raises(ToolchainError, match="imageName"):
         make(
             thing(
@@ -345,44 +342,74 @@ def test_a_database_that_cannot_be_is_refused_by_the_operators_webhook(namespace
         )
 
 
-def test_monitors_are_accepted_and_prometheus_runs_with_the_reloader_that_was_built_here(
-    namespace: str, make: Make
-) -> None:
-    endpoint = {"port": "http", "interval": "5s"}
-    selector = {"matchLabels": {"app": "site"}}
+def test_a_prometheus_scrapes_what_a_monitor_selects_with_programs_that_were_built_here(place: str, make: Make) -> None:
+    selector = {"matchLabels": {"app.kubernetes.io/name": "prometheus"}}
+    watch = {"apiGroups": [""], "resources": ["pods", "services", "endpoints"], "verbs": ["get", "list", "watch"]}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "prometheus"}
+    account = {"kind": "ServiceAccount", "name": "prometheus", "namespace": place}
+    monitor = {"selector": selector, "podMetricsEndpoints": [{"port": "web", "interval": "1s"}]}
+    service = {"selector": selector, "endpoints": [{"port": "web", "interval": "1s"}]}
     make(
-        thing("monitoring.coreos.com/v1/PodMonitor", "pods", {"podMetricsEndpoints": [endpoint], "selector": selector}),
-        thing("monitoring.coreos.com/v1/ServiceMonitor", "services", {"endpoints": [endpoint], "selector": selector}),
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "prometheus"}},
+        {"apiVersion": role["apiGroup"] + "/v1", "kind": "Role", "metadata": {"name": "prometheus"}, "rules": [watch]},
+        {
+            "apiVersion": role["apiGroup"] + "/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "prometheus"},
+            "roleRef": role,
+            "subjects": [account],
+        },
+        thing("monitoring.coreos.com/v1/PodMonitor", "pods", monitor),
+        thing("monitoring.coreos.com/v1/ServiceMonitor", "services", service),
         thing(
             "monitoring.coreos.com/v1/Prometheus",
             "main",
             {
-                "image": inventory_image("prometheus"),
-                "version": read_inventory()["prometheus"]["version"],
-                "replicas": 1,
+                "serviceAccountName": "prometheus",
                 "podMonitorSelector": {},
                 "serviceMonitorSelector": {},
                 "resources": {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
                 "securityContext": {
                     "runAsNonRoot": True,
                     "runAsUser": 65534,
-                    "runAsGroup": 65534,
                     "fsGroup": 65534,
                     "seccompProfile": {"type": "RuntimeDefault"},
                 },
             },
         ),
     )
-    eventually("StatefulSet", lambda: kubectl("-n", namespace, "get", "statefulset", "prometheus-main", "-o", "name"))
-    spec = json.loads(kubectl("-n", namespace, "get", "statefulset", "prometheus-main", "-o", "json"))["spec"]
-    used = {container["name"]: container["image"] for container in spec["template"]["spec"]["containers"]}
-    assert used["config-reloader"].startswith("docker.io/ai-platform/prometheus-config-reloader:")
-    kubectl("-n", namespace, "wait", "prometheus/main", "--for=condition=Available", f"--timeout={PATIENCE}s")
-    eventually("targets", lambda: "podMonitor/" in scrape_configuration(namespace))
+    kubectl("-n", place, "wait", "prometheus/main", "--for=condition=Available", f"--timeout={PATIENCE}s")
+    spec = json.loads(kubectl("-n", place, "get", "statefulset", "prometheus-main", "-o", "json"))["spec"]
+    for container in spec["template"]["spec"]["containers"] + spec["template"]["spec"]["initContainers"]:
+        assert container["image"].startswith("docker.io/ai-platform/prometheus"), container["name"]
+    page = f"/api/v1/namespaces/{place}/pods/prometheus-main-0:9090/proxy/api/v1/query?query=up"
+
+    def up() -> bool:
+        found = json.loads(kubectl("get", "--raw", page))["data"]["result"]
+        return [(row["metric"]["job"], row["value"][1]) for row in found] == [(f"{place}/pods", "1")]
+
+    assert eventually("the monitored pod is up", up)
 
 
-def scrape_configuration(namespace: str) -> str:
-    """What the running Prometheus says that it scrapes."""
-    page = "http://127.0.0.1:9090/api/v1/status/config"
-    words = ["exec", "prometheus-main-0", "-c", "prometheus", "--", "wget", "-q", "-O", "-", page]
-    return kubectl("-n", namespace, *words)
+def test_an_event_source_scales_a_deployment_from_nothing_through_the_metrics_server(place: str, make: Make) -> None:
+    pod = backend("worker")[0]
+    template = {"metadata": {"labels": {"app": "worker"}}, "spec": pod["spec"]}
+    selector = {"matchLabels": {"app": "worker"}}
+    # Always, but for the last minute of a year.
+    always = {"timezone": "UTC", "start": "0 0 1 1 *", "end": "59 23 31 12 *", "desiredReplicas": "2"}
+    make(
+        thing("apps/v1/Deployment", "worker", {"replicas": 0, "selector": selector, "template": template}),
+        thing(
+            "keda.sh/v1alpha1/ScaledObject",
+            "worker",
+            {
+                "scaleTargetRef": {"name": "worker"},
+                "minReplicaCount": 0,
+                "maxReplicaCount": 3,
+                "pollingInterval": 5,
+                "triggers": [{"type": "cron", "metadata": always}],
+            },
+        ),
+    )
+    ready = ("get", "deployment", "worker", "-o", "jsonpath={.status.readyReplicas}")
+    eventually("two replicas", lambda: kubectl("-n", place, *ready) == "2")
