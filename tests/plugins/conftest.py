@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import os
@@ -29,6 +30,7 @@ from toolchain.plugins.provider import Provider, to_struct
 from toolchain.plugins.random_provider import RandomProvider
 
 ROOT = Path(__file__).resolve().parents[2]
+CLUSTER_KUBECONFIG = ROOT / ".toolchain" / "cluster" / "kubeconfig"
 IMAGE = "ai-platform-plugins-test/busybox:pytest"
 MARK = f"plugins-test-{uuid.uuid4().hex[:8]}"
 """Label of everything that this run makes on the Docker host."""
@@ -128,7 +130,7 @@ def toolbox(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULUMI_HOME", environment["PULUMI_HOME"])
-        install.install(str(pulumi), sys.executable, ["docker", "random"])
+        install.install(str(pulumi), sys.executable, list(install.PROVIDERS))
     return environment
 
 
@@ -206,27 +208,52 @@ def refused() -> type[Refused]:
     return Refused
 
 
+DOCKER_PREAMBLE = """\
+    import os
+    import pulumi
+    import pulumi_docker as docker
+    import pulumi_random as random
+    image = os.environ["IMAGE"]
+    labels = [{"label": os.environ[name], "value": "yes"} for name in ("MARK", "PROJECT")]
+"""
+KUBERNETES_PREAMBLE = """\
+    import os
+    import pulumi
+    import pulumi_kubernetes as k8s
+    from pulumi import CustomTimeouts, ResourceOptions
+    image, namespace = os.environ["IMAGE"], os.environ["PROJECT"]
+    provider = k8s.Provider("provider", namespace=namespace, cluster_identifier="test")
+    here = ResourceOptions(provider=provider)
+    space = k8s.core.v1.Namespace("space", metadata={"name": namespace}, opts=here)
+    inside = ResourceOptions(provider=provider, depends_on=[space])
+
+    def template(*command, **container):
+        app = {"name": "app", "image": image, "command": list(command), "image_pull_policy": "IfNotPresent", **container}
+        app["security_context"] = {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}}
+        user = {"run_as_non_root": True, "run_as_user": 65532, "seccomp_profile": {"type": "RuntimeDefault"}}
+        pod = {"containers": [app], "security_context": user, "termination_grace_period_seconds": 1}
+        return {"metadata": {"labels": {"app": "web"}}, "spec": pod}
+
+    def within(seconds, opts=inside):
+        times = CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
+        return ResourceOptions.merge(opts, ResourceOptions(custom_timeouts=times))
+"""
+
+
 class Stack:
     """One throw-away project with one stack."""
 
-    def __init__(self, folder: Path, environment: dict[str, str], image: str) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str], image: str, preamble: str = DOCKER_PREAMBLE) -> None:
         self.folder = folder
+        self.preamble = preamble
         self.name = f"{MARK}-{uuid.uuid4().hex[:4]}"
         """Name of the project, and label of everything that the stack makes."""
         self.environment = {**environment, "MARK": MARK, "PROJECT": self.name, "IMAGE": image}
         (folder / "Pulumi.yaml").write_text(f"name: {self.name}\nruntime: python\n", encoding="utf-8")
 
     def write(self, program: str) -> Stack:
-        """Replace the program. `labels`, `image` and the usual imports are there already."""
-        preamble = """\
-            import os
-            import pulumi
-            import pulumi_docker as docker
-            import pulumi_random as random
-            image = os.environ["IMAGE"]
-            labels = [{"label": os.environ[name], "value": "yes"} for name in ("MARK", "PROJECT")]
-        """
-        source = textwrap.dedent(preamble) + textwrap.dedent(program)
+        """Replace the program. `image`, what marks its resources and the usual imports are there already."""
+        source = textwrap.dedent(self.preamble) + textwrap.dedent(program)
         (self.folder / "__main__.py").write_text(source, encoding="utf-8")
         return self
 
@@ -272,12 +299,65 @@ class Stack:
 @pytest.fixture
 def stack(toolbox: dict[str, str], image: str, tmp_path: Path) -> Iterator[Stack]:
     """A fresh stack, destroyed afterwards whatever the test left."""
-    made = Stack(tmp_path, toolbox, image)
+    yield from used(Stack(tmp_path, toolbox, image))
+
+
+def used(made: Stack) -> Iterator[Stack]:
+    """Make the stack; destroy it afterwards."""
     made.write("")
-    subprocess.run(["pulumi", "stack", "init", "test"], cwd=tmp_path, env=toolbox, check=True, capture_output=True)
+    command = ["pulumi", "stack", "init", "test"]
+    subprocess.run(command, cwd=made.folder, env=made.environment, check=True, capture_output=True)
     yield made
     made.run("destroy", "--yes", "--skip-preview")
     made.run("stack", "rm", "--yes")
+
+
+@pytest.fixture(scope="session")
+def kubeconfig() -> str:
+    """The kubeconfig of a running cluster: the project's own, or the one that PLUGINS_TEST_KUBECONFIG names."""
+    file = os.environ.get("PLUGINS_TEST_KUBECONFIG") or str(CLUSTER_KUBECONFIG)
+    command = ["kubectl", "--kubeconfig", file, "get", "--raw", "/readyz"]
+    if subprocess.run(command, capture_output=True, timeout=30, check=False).returncode:
+        missing(f"no Kubernetes cluster answers at {file}: run `make cluster`")
+    return file
+
+
+@pytest.fixture(scope="session")
+def node_image(kubeconfig: str) -> str:
+    """A small image with a shell that the cluster's node has, or the one that PLUGINS_TEST_NODE_IMAGE names."""
+    given = os.environ.get("PLUGINS_TEST_NODE_IMAGE")
+    if not given:
+        images = importlib.import_module("toolchain.cluster.images")
+        given = str(images.busybox())
+    return given
+
+
+class KubernetesStack(Stack):
+    """A throw-away project whose objects are in a namespace of their own, named as the project."""
+
+    def kubectl(self, *args: str) -> str:
+        """What kubectl answers about the stack's namespace, as another user would ask it."""
+        command = ["kubectl", "--kubeconfig", self.environment["KUBECONFIG"], "--namespace", self.name, *args]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def physical(self, name: str) -> str:
+        """An object's name in the cluster, by its resource's name."""
+        return str(self.resources()[name]["outputs"]["metadata"]["name"])
+
+
+@pytest.fixture
+def objects(toolbox: dict[str, str], kubeconfig: str, tmp_path: Path) -> Iterator[Stack]:
+    """A fresh stack on the cluster, for objects without running pods."""
+    environment = {**toolbox, "KUBECONFIG": kubeconfig}
+    yield from used(KubernetesStack(tmp_path, environment, "registry.invalid/none:1", KUBERNETES_PREAMBLE))
+
+
+@pytest.fixture
+def pods(toolbox: dict[str, str], kubeconfig: str, node_image: str, tmp_path: Path) -> Iterator[Stack]:
+    """A fresh stack on the cluster, for pods that run."""
+    yield from used(KubernetesStack(tmp_path, {**toolbox, "KUBECONFIG": kubeconfig}, node_image, KUBERNETES_PREAMBLE))
 
 
 @pytest.fixture

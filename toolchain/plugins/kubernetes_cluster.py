@@ -228,7 +228,9 @@ def ask(
     except (urllib3.exceptions.HTTPError, OSError) as error:
         cause = getattr(error, "reason", None) or error
         raise ApiError(re.sub(r"^.*?>: ", "", str(cause)) or type(cause).__name__) from None
-    warnings = [re.sub(r'^299 \S+ "(.*)"$', r"\1", text) for text in response.headers.getlist("Warning")]
+    warnings = [
+        re.sub(r'^299 \S+ "(.*)"$', r"\1", text).replace('\\"', '"') for text in response.headers.getlist("Warning")
+    ]
     return answer, warnings
 
 

@@ -91,7 +91,7 @@ def container_reasons(cluster: Cluster, pod: Values, logs: bool) -> Iterator[str
         if waiting.get("reason") not in {None, *HARMLESS} or (failed and not seen.get("ready")):
             words = f"container {seen['name']}: {waiting.get('reason') or crashed.get('reason')}"
             words += f": {waiting['message']}" if waiting.get("message") else ""
-            words += f" (exit code {crashed.get('exitCode')}, {crashed.get('reason')})" if failed else ""
+            words += f" (exit code {crashed.get('exitCode')}, {seen.get('restartCount', 0)} restarts)" if failed else ""
             if failed and logs:
                 words += f"\n{log_of(cluster, pod, seen['name'], previous=not ended)}"
             yield words
