@@ -262,11 +262,11 @@ def attach(pack: Pack) -> type[Servicer]:
     return servicer
 
 
-def serve() -> None:
+def serve(rules: Sequence[Rule] = RULES, name: str = PACK_NAME) -> None:
     """Start the pack and answer the engine until it ends the process."""
-    pack = Pack()
+    pack = Pack(rules)
     # Engines from before `ConfigureStack` hand the configuration over in the environment, secrets among the rest.
     config: dict[str, str] = pulumi.runtime.get_config_env()
     pack.configure(replace(from_config(config), plain_config={}))
     attach(pack)
-    PolicyPack(name=PACK_NAME, policies=pack.policies, enforcement_level=EnforcementLevel.MANDATORY)
+    PolicyPack(name=name, policies=pack.policies, enforcement_level=EnforcementLevel.MANDATORY)

@@ -19,7 +19,8 @@ import yaml
 
 from report.events import Preview, plain, read
 
-PACK = "policies"
+JUDGED = ("--policy-pack", "policies")
+"""Options of a preview that says what the policies think of the stack."""
 TIMEOUT = 900
 """Seconds that one preview may take."""
 PREFERRED = ("dev", "staging", "prod")
@@ -85,11 +86,16 @@ def run(stack: Stack, root: Path, env: Mapping[str, str]) -> Result:
         return Result(stack=stack, preview=from_nothing(stack, root, env, {}))
     with tempfile.TemporaryDirectory(prefix="pulumi-preview-") as folder:
         copy = shutil.copy(root / stack.file, folder)
-        return Result(stack=stack, preview=_preview(stack.name, root, env, Path(copy)))
+        return Result(stack=stack, preview=_preview(stack.name, root, env, Path(copy), JUDGED))
 
 
-def from_nothing(stack: Stack, root: Path, env: Mapping[str, str], keys: Mapping[str, Any]) -> Preview:
-    """Preview the stack as if nothing of it were there, with some keys of its file replaced."""
+def from_nothing(
+    stack: Stack, root: Path, env: Mapping[str, str], keys: Mapping[str, Any], options: Sequence[str] = JUDGED
+) -> Preview:
+    """Preview the stack as if nothing of it were there, with some keys of its file replaced.
+
+    `options` are more of `pulumi preview`: by default, the policy pack.
+    """
     with tempfile.TemporaryDirectory(prefix="pulumi-preview-") as folder:
         empty = {**env, "PULUMI_BACKEND_URL": f"file://{folder}", "PULUMI_FALLBACK_TO_STATE_SECRETS_MANAGER": "true"}
         if not stack.has_secrets:
@@ -101,7 +107,7 @@ def from_nothing(stack: Stack, root: Path, env: Mapping[str, str], keys: Mapping
             return Preview(succeeded=False, errors=(_reason(made.stderr),))
         config = Path(folder, stack.file)
         config.write_text(_config(stack, root, keys), encoding="utf-8")
-        return _preview(stack.name, root, empty, config)
+        return _preview(stack.name, root, empty, config, options)
 
 
 def _init(stack: Stack, root: Path, project: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -128,9 +134,9 @@ def _known(stack: str, root: Path, env: Mapping[str, str]) -> bool:
     return _pulumi(["stack", "--stack", stack, "--show-name"], root, env).returncode == 0
 
 
-def _preview(stack: str, root: Path, env: Mapping[str, str], config: Path) -> Preview:
+def _preview(stack: str, root: Path, env: Mapping[str, str], config: Path, options: Sequence[str]) -> Preview:
     # The CLI writes a salt into the file that it reads: `config` is a copy.
-    command = ["preview", "--stack", stack, "--config-file", str(config), "--json", "--policy-pack", PACK]
+    command = ["preview", "--stack", stack, "--config-file", str(config), "--json", *options]
     done = _pulumi([*command, "--non-interactive"], root, {**env, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"})
     preview = read(done.stdout.splitlines())
     if done.returncode and not (preview.errors or preview.violations):
