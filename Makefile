@@ -86,7 +86,7 @@ pr-report: ## plan and verdict of every stack as Markdown, in pr-report.md
 	@$(PY) -m report --output pr-report.md
 
 render: ## the plain YAML of every Kubernetes object of STACK's plan, in .toolchain/render/STACK (ARGS="--output DIR")
-	@$(READY) --stack $(STACK)
+	@$(READY) --stack $(STACK) --no-cluster
 	@$(PY) -m report.render --stack $(STACK) $(ARGS)
 
 diagram: ## draw docs/architecture.svg from the dev stack's own plan

@@ -159,8 +159,8 @@ def cluster() -> None:
         raise ToolchainError("the local cluster is not ready (see above)")
 
 
-def bootstrap(stack: str, *, tests: bool) -> Path:
-    """Every step, in order; returns the Pulumi CLI.
+def bootstrap(stack: str, *, tests: bool, start: bool = True) -> Path:
+    """Every step, in order; returns the Pulumi CLI. Without `start`, a local cluster is left as it is.
 
     Raises ToolchainError at the first step that cannot be done.
     """
@@ -173,7 +173,7 @@ def bootstrap(stack: str, *, tests: bool) -> Path:
         engine.select(stack)
         engine.ensure(stack)
         images()
-    if local:
+    if local and start:
         cluster()
     stack_filter.configure()
     state.ensure(cli, stack)
@@ -187,6 +187,7 @@ def main() -> int:
     parser.add_argument("--stack", default="dev", help="stack to make ready (default: dev)")
     parser.add_argument("--tests", action="store_true", help="also what the tests and tools need")
     parser.add_argument("--only-venv", action="store_true", help="only the virtual environment")
+    parser.add_argument("--no-cluster", action="store_true", help="leave the local cluster as it is: for plans")
     options = parser.parse_args()
     start = time.monotonic()
     os.chdir(ROOT)
@@ -196,7 +197,7 @@ def main() -> int:
             venv(tests=options.tests)
         else:
             check_stack(options.stack)
-            cli = bootstrap(options.stack, tests=options.tests)
+            cli = bootstrap(options.stack, tests=options.tests, start=not options.no_cluster)
             say(f"ready in {time.monotonic() - start:.1f} s: {shutil.which('pulumi', path=str(cli.parent)) or cli}")
     except ToolchainError as error:
         print(f"error: {error}", file=sys.stderr)
