@@ -102,23 +102,23 @@ class EngineImages:
         entry = self.inventory.resolve(name)
         return str(entry.image) if self.stack.platform.kind == "docker" else entry.reference
 
-    def version(self, name: str) -> str:
-        """Version of the engine inside. Raises ConfigError when the image cannot be had, or its tag tells none."""
-        given = self._given(name)
-        if given is None and self.own:
-            found = self.inventory.resolve(name).version
-        else:
-            reference = given or self._upstream(name)
-            match = re.search(r":v?(\d+(\.\d+)*)[^:/]*$", reference.partition("@")[0])
-            found = match[1] if match else None
-        if found is None:
+    def named(self, name: str) -> Mapping[str, str]:
+        """`image` and `version` where the stack file names the image, for operators that bring one of their own.
+
+        Raises ConfigError when its tag does not tell the version.
+        """
+        reference = self._given(name)
+        if reference is None:
+            return {}
+        match = re.search(r":(v?\d+\.\d+\.\d+)[^:/]*$", reference.partition("@")[0])
+        if match is None:
             raise error(
-                self.stack.images.inventory,
+                "the stack file",
                 f"images.engines.{name}",
-                "does not tell the version of the engine",
-                "Give a reference with the version as its tag, like `name:2.53.5`.",
+                "does not tell the version of the engine, which its operator must know",
+                "Give it the version as its tag, like `name:v2.53.5`, with a digest behind it if you want.",
             )
-        return found
+        return {"image": reference, "version": match[1]}
 
     def available(self, name: str) -> bool:
         """The image can be had. Raises ConfigError when the inventory is needed and missing or damaged."""

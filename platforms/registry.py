@@ -113,7 +113,7 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
                 storage_class=platform.storage_class,
                 overcommit=platform.cpu_overcommit,
                 engine_image=images.resolve,
-                engine_version=images.version,
+                metrics_image=images.named("prometheus"),
             ),
             edge=kubernetes_edge.EdgeSettings(
                 gateway_class=platform.gateway.class_name,

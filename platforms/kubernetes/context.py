@@ -50,8 +50,8 @@ class ClusterSettings:
     """Cores of limits for each requested core."""
     engine_image: Callable[[str], str]
     """Engine name → image reference; raises `config.ConfigError` when there is none."""
-    engine_version: Callable[[str], str]
-    """Engine name → version inside the image; raises `config.ConfigError` when none is known."""
+    metrics_image: Mapping[str, str]
+    """`image` and `version` of Prometheus where the configuration names them; else empty."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ Targets are found through the API server: Prometheus may list pods in the namesp
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -135,7 +134,6 @@ class KubernetesTelemetry:
         uses = [target.endpoint for target in spec.targets]
         policies = network.connect(context, resource, "prometheus", uses, parent=parent, role="telemetry")
         policies.append(self._to_api(resource, parent))
-        image = context.cluster.engine_image("prometheus")
         mine = {"matchLabels": {f"{LABEL}/system": context.system}}
         server = kubernetes.apiextensions.CustomResource(
             resource,
@@ -149,8 +147,8 @@ class KubernetesTelemetry:
                 annotations={"pulumi.com/waitFor": "condition=Available"},
             ),
             spec={
-                "image": image,
-                "version": _version(context.cluster.engine_version("prometheus")),
+                # Without an image, the one that the operator was tried with.
+                **context.cluster.metrics_image,
                 "imagePullPolicy": "IfNotPresent",
                 "replicas": 1,
                 "serviceAccountName": account,
@@ -249,9 +247,3 @@ class KubernetesTelemetry:
 def _class(context: Context) -> Manifest:
     storage = context.cluster.storage_class
     return {"storageClassName": storage} if storage else {}
-
-
-def _version(version: str) -> str:
-    """The upstream version: distributions append their own."""
-    found = re.match(r"v?(\d+\.\d+\.\d+)", version)
-    return f"v{found[1]}" if found else version
