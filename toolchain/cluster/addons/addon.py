@@ -43,6 +43,8 @@ class Addon:
     """Also the folder of its Go module in `toolchain/cluster/modules/`."""
     module: str
     """The Go module whose folder has its types and roles."""
+    needs: str = ""
+    """The add-on whose types its objects are of, where it is another one, earlier in the list."""
     namespace: str = ""
     """Where it runs; empty for types alone."""
     programs: tuple[Program, ...] = ()

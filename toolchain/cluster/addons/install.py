@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from toolchain.cluster.addons.objects import LABEL
 from toolchain.console import ToolchainError, say, step
 
 WORKERS = 2
-"""Add-ons that are built at a time: a Go build keeps more than one core busy."""
+"""Add-ons that are built and applied at a time: a Go build keeps more than one core busy."""
 PATIENCE = 240
 """Seconds that an add-on's pods have to become ready."""
 TRIAL_PATIENCE = 90
@@ -69,15 +70,24 @@ def install(names: Sequence[str] | None = None) -> None:
     if not waiting:
         say(f"add-ons are up to date: {', '.join(addon.name for addon in addons)}")
         return
+    applied: dict[str, Future[Prepared]] = {}
     with ThreadPoolExecutor(WORKERS) as pool:
-        applied = []
-        for prepared in pool.map(_prepare, waiting):
-            _apply(prepared)
-            applied.append(prepared)
-    for prepared in applied:
+        for addon in waiting:
+            # Begun in this order: what one needs is never behind it in the queue.
+            applied[addon.name] = pool.submit(_bring, addon, applied.get(addon.needs))
+    for future in applied.values():
+        prepared = future.result()
         _wait(prepared)
         # One by one: what works is not applied again because another one does not.
         _record(prepared.addon)
+
+
+def _bring(addon: Addon, needed: Future[Prepared] | None) -> Prepared:
+    prepared = _prepare(addon)
+    if needed is not None:
+        needed.result()
+    _apply(prepared)
+    return prepared
 
 
 def _prepare(addon: Addon) -> Prepared:
@@ -133,7 +143,8 @@ def _apply(prepared: Prepared) -> None:
             materials.load(program, binary)
         if prepared.types:
             _server_side(prepared.types)
-            kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", "-", input=prepared.types)
+            names = re.findall(r"(?m)^  name: (\S+)$", prepared.types)
+            kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", *names)
         if prepared.objects:
             _server_side(_yaml(prepared.objects))
 

@@ -76,6 +76,7 @@ GATEWAY_API = Addon(
 TRAEFIK = Addon(
     name="traefik",
     module="github.com/traefik/traefik/v3",
+    needs="gateway-api",
     namespace=NAMESPACE,
     programs=(
         Program(
