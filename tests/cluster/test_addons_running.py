@@ -223,10 +223,10 @@ def test_a_database_becomes_healthy_and_answers_sql_over_its_service(place: str,
     password = base64.b64decode(secret["password"]).decode()
     # The password goes in over the standard input: a command line can be read by others.
     client = 'read -r PGPASSWORD; export PGPASSWORD; exec psql -h db-rw -U app -d app -tAc "$0"'
-    query = "CREATE TABLE t AS SELECT 41 + 1 AS n; SELECT n FROM t"
-    said = kubectl(
-        "-n", place, "exec", "-i", "db-1", "-c", "postgres", "--", "sh", "-c", client, query, input=password + "\n"
-    )
+    query = "CREATE TABLE IF NOT EXISTS t AS SELECT 41 + 1 AS n; SELECT n FROM t"
+    words = ["exec", "-i", "db-1", "-c", "postgres", "--", "sh", "-c", client, query]
+    # A database may be ready a moment before its Service has heard of it.
+    said = eventually("SQL", lambda: kubectl("-n", place, *words, input=f"{password}\n"))
     assert said.split()[-1] == "42"
     assert "15" in kubectl("-n", place, "exec", "db-1", "-c", "postgres", "--", "postgres", "--version")
 
