@@ -13,7 +13,7 @@ from toolchain.cluster.addons import materials
 from toolchain.cluster.addons.addon import Addon, Object
 from toolchain.cluster.addons.catalogue import ADDONS
 from toolchain.cluster.addons.failures import reasons
-from toolchain.cluster.addons.install import select
+from toolchain.cluster.addons.installer import select
 from toolchain.console import ToolchainError
 
 RUNNING = [addon for addon in ADDONS if addon.programs]

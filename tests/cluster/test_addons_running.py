@@ -10,6 +10,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from http.client import HTTPSConnection
 from typing import Any
 
@@ -18,10 +19,11 @@ import yaml
 
 from tests.support.engine import missing
 from toolchain.cluster import addons, images, kubectl
+from toolchain.cluster.addons import installer
 from toolchain.cluster.addons.addon import Addon, Object
 from toolchain.cluster.addons.catalogue import ADDONS
-from toolchain.cluster.addons.failures import explain
-from toolchain.cluster.addons.install import MANAGER
+from toolchain.cluster.addons.installer import MANAGER
+from toolchain.cluster.addons.objects import container, deployment, http_probe
 from toolchain.console import ToolchainError
 from toolchain.images.__main__ import read_inventory
 
@@ -106,17 +108,28 @@ def test_a_deployment_that_someone_removed_is_brought_back(installed: None) -> N
     kubectl("-n", "monitoring", "wait", "deployment/prometheus-operator", "--for=condition=Available", "--timeout=10s")
 
 
-def test_what_keeps_pods_from_starting_is_said_with_the_add_ons_name(place: str, make: Make) -> None:
-    container = {"name": "x", "image": "ai-platform/none:1", "imagePullPolicy": "Never"} | {
-        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    }
-    secure = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
-    label = {"app.kubernetes.io/name": "broken"}
-    template = {"metadata": {"labels": label}, "spec": {"securityContext": secure, "containers": [container]}}
-    make(thing("apps/v1/Deployment", "broken", {"selector": {"matchLabels": label}, "template": template}))
+def test_an_add_on_that_does_not_start_is_named_with_what_its_pod_says(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installer, "PATIENCE", 10)
+    complaint = 'echo "cannot go on: no such file"; exit 3'
+    probe = http_probe(1, "/")
+    container_of = partial(container, ports={}, probe=probe, memory=("8Mi", "32Mi"))
+    broken = [
+        container_of("broken", images.busybox(), ["sh", "-c", complaint]),
+        container_of("absent", "ai-platform/none:1", ["none"]) | {"imagePullPolicy": "Never"},
+    ]
     addon = Addon(name="some-add-on", module="none", namespace=place)
-    text = eventually("reason", lambda: next(filter(lambda t: "ErrImageNeverPull" in t, [explain(addon, "broken")]), 0))
-    assert text.startswith(f"add-on some-add-on: {place}/broken does not become ready\npod broken-")
+    for one in broken:
+        name = one["name"]
+        objects = [deployment("some", name, place, [one], account="default")]
+        prepared = installer.Prepared(addon=addon, types="", objects=objects, binaries=[])
+        installer._apply(prepared)
+        with pytest.raises(ToolchainError, match=f"^add-on some-add-on: {place}/{name} does not become ready") as said:
+            installer._wait(prepared)
+        assert f"pod {name}-" in str(said.value)
+        wanted = "cannot go on: no such file" if name == "broken" else "ErrImageNeverPull"
+        assert wanted in str(said.value)
 
 
 def test_https_answers_through_a_gateway_with_a_certificate_of_our_own_authority(place: str, make: Make) -> None:
@@ -280,8 +293,8 @@ def test_a_prometheus_scrapes_what_a_monitor_selects_with_programs_that_were_bui
     )
     kubectl("-n", place, "wait", "prometheus/main", "--for=condition=Available", f"--timeout={PATIENCE}s")
     spec = json.loads(kubectl("-n", place, "get", "statefulset", "prometheus-main", "-o", "json"))["spec"]
-    for container in spec["template"]["spec"]["containers"] + spec["template"]["spec"]["initContainers"]:
-        assert container["image"].startswith("docker.io/ai-platform/prometheus"), container["name"]
+    for one in spec["template"]["spec"]["containers"] + spec["template"]["spec"]["initContainers"]:
+        assert one["image"].startswith("docker.io/ai-platform/prometheus"), one["name"]
     page = f"/api/v1/namespaces/{place}/pods/prometheus-main-0:9090/proxy/api/v1/query?query=up"
 
     def up() -> bool:

@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from toolchain.cluster.addons.catalogue import ADDONS
-from toolchain.cluster.addons.install import install
+from toolchain.cluster.addons.installer import install
 from toolchain.console import ToolchainError
 
 
