@@ -10,7 +10,7 @@ FAST   := tests/unit tests/config tests/policies tests/report tests/conformance 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down refresh backup restore test check lint format images schema conformance env pr-report render diagram bench cluster cluster-down clean
+.PHONY: help up preview down refresh backup restore test check lint format images schema conformance env pr-report render judge diagram bench cluster cluster-down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ pr-report: ## plan and verdict of every stack as Markdown, in pr-report.md
 render: ## the plain YAML of every Kubernetes object of STACK's plan, in .toolchain/render/STACK (ARGS="--output DIR")
 	@$(READY) --stack $(STACK) --no-cluster
 	@$(PY) -m report.render --stack $(STACK) $(ARGS)
+
+judge: render ## what kubeconform, kube-score and checkov say of STACK's rendered objects (accepted: judges.yaml)
+	@$(PY) -m toolchain.judges .toolchain/render/$(STACK)
 
 diagram: ## draw docs/architecture.svg from the dev stack's own plan
 	@$(READY) --stack dev
