@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 
+from policies.kubernetes import PODS
+from policies.objects import SECRET
 from policies.rules import RULES
 from policies.settings import Settings
 from policies.subject import CONTAINER, Resource
 from policies.values import Sensitive
 from tests.policies.support import secret
-from tests.support.programs import run
-from tests.support.recording import SECRET
+from tests.support.programs import run, tracked
+from tests.support.recording import SECRET as SECRET_MARK
 
 BASE: Mapping[str, Any] = {
     "environment": "development",
@@ -23,35 +25,37 @@ BASE: Mapping[str, Any] = {
 }
 PROFILES: Mapping[str, Mapping[str, Any]] = {
     "standard": BASE,
+    "staging": tracked("staging"),
     "inner-loop": {**BASE, "systems": [{"name": "ai-review-engine", "profile": "inner-loop", "source": "app"}]},
 }
 
 
 def marked(value: Any) -> Any:
     """The recorder's marks of secrets as those of the rules."""
-    if isinstance(value, str) and value.startswith(SECRET):
-        return Sensitive(value.removeprefix(SECRET))
+    if isinstance(value, str) and value.startswith(SECRET_MARK):
+        return Sensitive(value.removeprefix(SECRET_MARK))
     if isinstance(value, Mapping):
         return {key: marked(child) for key, child in value.items()}
     return [marked(child) for child in value] if isinstance(value, list) else value
 
 
-def resources(config: Mapping[str, Any], folder: Path) -> list[Resource]:
+def resources(config: Mapping[str, Any], folder: Path, stack: str = "dev") -> list[Resource]:
     """What the program registers; generated passwords are secrets, which the engine learns from the provider's SDK."""
     (folder / "app").mkdir()
     passwords = {
         one.name: {"result": secret(f"generated-for-{one.name}" * 2)}
-        for one in run(config, folder).of_type(":RandomPassword")
+        for one in run(config, folder, stack=stack).of_type(":RandomPassword")
     }
     return [
         Resource(type=one.type, name=one.name, urn=one.urn, marked=marked(one.inputs))
-        for one in run(config, folder, override=passwords).resources
+        for one in run(config, folder, stack=stack, override=passwords).resources
     ]
 
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_the_program_keeps_every_mandatory_rule(profile: str, tmp_path: Path) -> None:
-    found, settings = resources(PROFILES[profile], tmp_path), Settings()
+    stack = "staging" if profile == "staging" else "dev"
+    found, settings = resources(PROFILES[profile], tmp_path, stack), Settings()
     broken = [
         f"{rule.name}: {finding.message}"
         for rule in RULES
@@ -62,6 +66,16 @@ def test_the_program_keeps_every_mandatory_rule(profile: str, tmp_path: Path) ->
         ]
     ]
     assert broken == []
+
+
+def test_the_rules_see_the_pods_of_the_program(tmp_path: Path) -> None:
+    found = resources(PROFILES["staging"], tmp_path, "staging")
+    pods = {one.service: one.containers for one in found if one.type in PODS}
+    assert {"api", "web", "dashboard", "worker", "beat", "redis"} <= set(pods)
+    assert all(containers for containers in pods.values())
+    held = [value for one in found if one.type == SECRET for value in one.marked["stringData"].values()]
+    assert held
+    assert all(isinstance(value, Sensitive) for value in held)
 
 
 def test_the_rules_see_the_secrets_of_the_program(tmp_path: Path) -> None:

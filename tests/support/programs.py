@@ -51,12 +51,22 @@ def run(
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     # Without a backend: the state of the developer's own stack is not this program's. Recording needs no engine.
-    with mock.patch.dict(os.environ), mock.patch("platforms.registry.silence", return_value=None):
+    silent = ("platforms.registry.silence", "platforms.kubeconfig.silence")
+    with (
+        mock.patch.dict(os.environ),
+        mock.patch(silent[0], return_value=None),
+        mock.patch(silent[1], return_value=None),
+    ):
         os.environ.pop("PULUMI_BACKEND_URL", None)
         return record(program, stack=stack, override=override, root=folder)
 
 
 def dev_config() -> dict[str, Any]:
     """The tracked dev stack."""
-    content = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
+    return tracked("dev")
+
+
+def tracked(stack: str) -> dict[str, Any]:
+    """The configuration of a tracked stack file."""
+    content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
     return {key.removeprefix("ai-platform:"): value for key, value in content["config"].items()}

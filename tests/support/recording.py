@@ -85,6 +85,8 @@ class Engine(mocks.Mocks):
                 state |= {"exitCode": 0, "containerLogs": ""}
             if args.typ.endswith(":RemoteImage"):
                 state["imageId"] = f"sha256:of-{args.inputs['name']}"
+        elif args.typ.startswith("kubernetes:"):
+            state["metadata"] = {"name": f"{args.name}-00000000", **(state.get("metadata") or {})}
         state |= self.override.get(args.name, {})
         return f"{args.name}-id", state
 
@@ -177,7 +179,7 @@ def _plain(value: Any) -> Any:
         signature = value.get(SIGNATURE)
         if signature == SECRET_SIGNATURE:
             inner = _plain(value["value"])
-            return [_mark(one) for one in inner] if isinstance(inner, list) else _mark(inner)
+            return _mark(inner)
         return {key: _plain(child) for key, child in value.items()}
     if isinstance(value, list):
         return [_plain(child) for child in value]
@@ -185,4 +187,8 @@ def _plain(value: Any) -> Any:
 
 
 def _mark(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _mark(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_mark(inner) for inner in value]
     return f"{SECRET}{value}" if isinstance(value, str) else value
