@@ -9,7 +9,7 @@ import pytest
 from toolchain import plugin_step
 from toolchain.plugin_step import LANGUAGE_HOST
 
-PINS = {"docker": "5.2.0", "random": "4.21.4"}
+PINS = {"docker": "5.2.0", "random": "4.21.4", "kubernetes": "4.34.2"}
 REGISTRY = """#!/bin/sh
 echo "$@" >> "$(dirname "$0")/asked"
 [ -e "$(dirname "$0")/reachable" ] || { echo "registry unreachable"; exit 1; }
@@ -87,7 +87,7 @@ def test_a_registry_that_does_not_answer_is_asked_once(machine: Machine) -> None
     plugin_step.ensure(machine.cli)
     plugin_step.ensure(machine.cli)
     assert machine.asked() == 1
-    assert machine.stand_ins == [(machine.cli, ["docker", "random"])]
+    assert machine.stand_ins == [(machine.cli, ["docker", "random", "kubernetes"])]
 
 
 def test_a_built_cli_gets_the_language_host_even_with_official_plugins(machine: Machine) -> None:

@@ -133,7 +133,7 @@ def test_an_image_is_got_once_however_often_it_is_needed(monkeypatch: pytest.Mon
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ToolchainError, match="no such image: postgers; there are: postgres, redis"):
+    with pytest.raises(ToolchainError, match="no such image: postgers; there are: postgres, postgres-cnpg, redis"):
         command.prepare(["postgers"], ask=False)
 
 
