@@ -170,4 +170,6 @@ def _exporter(args: WorkerPoolArgs, service: str, image: str) -> ServiceSpec:
         uses=[args.broker.endpoint],
         after=args.after,
         health=Health(probe=HttpProbe(path="/metrics", port=args.broker_exporter_port), interval=15),
+        # It has nothing to bring to an end, and not every exporter heeds the stop signal.
+        stop_grace=5,
     )

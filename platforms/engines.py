@@ -21,6 +21,8 @@ from platforms.specs import (
 )
 
 EXPORTER = Resources(cpu=0.25, memory=64 * MIB, processes=128)
+EXPORTER_GRACE = 5
+"""Seconds: an exporter has nothing to bring to an end."""
 BACKUP = Resources(cpu=0.5, memory=256 * MIB)
 BACKUP_USER = "10001:10001"
 """Owns the archives, and the folder `/backups` of the image."""
@@ -109,6 +111,7 @@ def _exporter(  # noqa: PLR0913 - what differs between the exporters
         uses=[target],
         after=[after],
         health=Health(probe=HttpProbe(path="/metrics", port=port), interval=15),
+        stop_grace=EXPORTER_GRACE,
     )
 
 

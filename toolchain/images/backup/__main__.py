@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class Program:
 
     def schedule(self, cron: str, address: str) -> None:
         """Answer Prometheus at an address, and create when it is time, for good."""
+        # As process number 1 it would ignore the signal, and be killed after the grace time.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         schedule = Schedule(cron, datetime.now(UTC), self.archives, self.runs)
         answer(schedule, address)
         schedule.follow(self._attempt)
