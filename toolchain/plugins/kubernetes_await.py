@@ -1,5 +1,6 @@
-"""When an object counts as ready, and when as gone. Readiness functions return what is missing, "" for nothing.
+"""When an object counts as ready, and when as gone.
 
+A readiness function returns what is missing, "" for nothing; it raises ProviderError for what will not come any more.
 Kinds without a function are ready at once. Custom resources wait for a condition Ready if they report one.
 """
 
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from toolchain.plugins.kubernetes_cluster import CONFLICT, NOT_FOUND, ApiError, Cluster
+from toolchain.plugins.kubernetes_cluster import CONFLICT, ApiError, Cluster, NotFound
 from toolchain.plugins.kubernetes_reasons import condition, explain, selector
 from toolchain.plugins.kubernetes_types import BUILT_IN, PROPAGATION, SKIP_AWAIT, WAIT_FOR, Kind, annotations_of, is_on
 from toolchain.plugins.provider import ProviderError
@@ -37,31 +38,25 @@ class NotReady(ProviderError):
         self.live = live
 
 
-class Failed(ProviderError):
-    """An object that will not become ready any more."""
-
-
 def count(values: Values, name: str) -> int:
     return int(values.get(name) or 0)
 
 
-def unseen(live: Values) -> bool:
+def unseen(live: Values, kind: Kind) -> bool:
     """Whether the controller has not looked at the object's latest generation yet."""
-    return count(live.get("status") or {}, "observedGeneration") < count(live["metadata"], "generation")
+    status = live.get("status") or {}
+    reports = "observedGeneration" in status or kind.key == "apps/DaemonSet"
+    return reports and count(status, "observedGeneration") < count(live["metadata"], "generation")
 
 
 def deployment(live: Values, _cluster: Cluster) -> str:
-    spec, status, progress = live["spec"], live.get("status") or {}, condition(live, "Progressing")
-    if unseen(live):
-        return "waiting for the controller"
+    status, progress = live.get("status") or {}, condition(live, "Progressing")
     if progress.get("reason") == "ProgressDeadlineExceeded":
-        raise Failed(f"no progress within progressDeadlineSeconds: {progress.get('message')}")
-    wanted, updated, total = spec.get("replicas", 1), count(status, "updatedReplicas"), count(status, "replicas")
-    if updated < wanted:
-        return f"{updated} of {wanted} pods are of the new template"
-    if total > updated:
-        return f"{total - updated} old pods are ending"
-    return short(count(status, "availableReplicas"), updated, "available")
+        raise ProviderError(f"no progress within progressDeadlineSeconds: {progress.get('message')}")
+    updated, old = count(status, "updatedReplicas"), count(status, "replicas") - count(status, "updatedReplicas")
+    lacking = short(updated, live["spec"].get("replicas", 1), "of the new template")
+    ending = f"{old} old pods are ending" if old > 0 else ""
+    return lacking or ending or short(count(status, "availableReplicas"), updated, "available")
 
 
 def short(number: int, wanted: int, word: str) -> str:
@@ -70,8 +65,6 @@ def short(number: int, wanted: int, word: str) -> str:
 
 def stateful_set(live: Values, _cluster: Cluster) -> str:
     spec, status = live["spec"], live.get("status") or {}
-    if unseen(live):
-        return "waiting for the controller"
     wanted, strategy = spec.get("replicas", 1), spec.get("updateStrategy") or {}
     lacking = short(count(status, "readyReplicas"), wanted, "ready")
     if lacking or strategy.get("type") == "OnDelete":
@@ -84,8 +77,6 @@ def stateful_set(live: Values, _cluster: Cluster) -> str:
 
 def daemon_set(live: Values, _cluster: Cluster) -> str:
     status = live.get("status") or {}
-    if unseen(live):
-        return "waiting for the controller"
     wanted = count(status, "desiredNumberScheduled")
     on_delete = (live["spec"].get("updateStrategy") or {}).get("type") == "OnDelete"
     lacking = "" if on_delete else short(count(status, "updatedNumberScheduled"), wanted, "of the new template")
@@ -93,19 +84,18 @@ def daemon_set(live: Values, _cluster: Cluster) -> str:
 
 
 def job(live: Values, _cluster: Cluster) -> str:
-    if condition(live, "Failed").get("status") == "True":
-        failure = condition(live, "Failed")
-        raise Failed(f"the job failed: {failure.get('reason')}: {failure.get('message')}")
+    failure, status = condition(live, "Failed"), live.get("status") or {}
+    if failure.get("status") == "True":
+        raise ProviderError(f"the job failed: {failure.get('reason')}: {failure.get('message')}")
     if live["spec"].get("suspend") or condition(live, "Complete").get("status") == "True":
         return ""
-    status = live.get("status") or {}
     return f"{count(status, 'succeeded')} of {live['spec'].get('completions', 1)} completions"
 
 
 def pod(live: Values, _cluster: Cluster) -> str:
     phase = (live.get("status") or {}).get("phase")
     if phase == "Failed":
-        raise Failed("the pod failed")
+        raise ProviderError("the pod failed")
     return "" if phase == "Succeeded" or condition(live, "Ready").get("status") == "True" else f"it is {phase}"
 
 
@@ -115,40 +105,18 @@ def service(live: Values, cluster: Cluster) -> str:
         return ""
     path = f"/apis/discovery.k8s.io/v1/namespaces/{metadata['namespace']}/endpointslices"
     slices = cluster.items(path, label=selector({"kubernetes.io/service-name": metadata["name"]}))
-    ready = [
-        endpoint
-        for item in slices
-        for endpoint in item.get("endpoints") or []
-        if (endpoint.get("conditions") or {}).get("ready") is not False
-    ]
-    if not ready:
+    endpoints = [endpoint for item in slices for endpoint in item.get("endpoints") or []]
+    if all((endpoint.get("conditions") or {}).get("ready") is False for endpoint in endpoints):
         return "no pod that it selects is ready"
     balanced = (live.get("status") or {}).get("loadBalancer", {}).get("ingress")
     return "the load balancer has no address" if spec.get("type") == "LoadBalancer" and not balanced else ""
 
 
 def volume_claim(live: Values, cluster: Cluster) -> str:
-    phase = (live.get("status") or {}).get("phase")
-    if phase == "Bound":
-        return ""
-    name = live["spec"].get("storageClassName")
-    storage = cluster.get(f"/apis/storage.k8s.io/v1/storageclasses/{name}") if name else None
-    if storage and storage.get("volumeBindingMode") == "WaitForFirstConsumer":
-        return ""
-    if phase == "Lost":
-        raise Failed("its volume is lost")
-    return f"it is {phase or 'Pending'}"
-
-
-def namespace(live: Values, _cluster: Cluster) -> str:
-    phase = (live.get("status") or {}).get("phase", "Active")
-    return "" if phase == "Active" else f"it is {phase}"
-
-
-def definition(live: Values, _cluster: Cluster) -> str:
-    if condition(live, "NamesAccepted").get("status") == "False":
-        raise Failed(str(condition(live, "NamesAccepted").get("message")))
-    return met("Established", "True", live, _cluster)
+    phase, name = (live.get("status") or {}).get("phase"), live["spec"].get("storageClassName")
+    storage = (cluster.get(f"/apis/storage.k8s.io/v1/storageclasses/{name}") if name else None) or {}
+    late = storage.get("volumeBindingMode") == "WaitForFirstConsumer"
+    return "" if phase == "Bound" or late else f"it is {phase or 'Pending'}"
 
 
 def met(kind: str, wanted: str, live: Values, _cluster: Cluster) -> str:
@@ -163,8 +131,7 @@ def met(kind: str, wanted: str, live: Values, _cluster: Cluster) -> str:
 
 def custom(has_status: bool, begun: float, live: Values, cluster: Cluster) -> str:
     """A custom resource: ready once its condition Ready is, if it reports conditions at all."""
-    conditions = (live.get("status") or {}).get("conditions")
-    if conditions is None and has_status and not live.get("status") and time.monotonic() - begun < FIRST_STATUS_SECONDS:
+    if has_status and not live.get("status") and time.monotonic() - begun < FIRST_STATUS_SECONDS:
         return "waiting for a first status"
     return met("Ready", "True", live, cluster) if condition(live, "Ready") else ""
 
@@ -177,8 +144,7 @@ READY: Mapping[str, Ready] = {
     "/Pod": pod,
     "/Service": service,
     "/PersistentVolumeClaim": volume_claim,
-    "/Namespace": namespace,
-    "apiextensions.k8s.io/CustomResourceDefinition": definition,
+    "apiextensions.k8s.io/CustomResourceDefinition": partial(met, "Established", "True"),
 }
 
 
@@ -197,18 +163,16 @@ def wish(text: str) -> Ready:
     """One element of a waitFor annotation. Raises ValueError."""
     if match := re.fullmatch(r"condition=([\w./-]+)(?:=(\w+))?", text):
         return partial(met, match[1], match[2] or "True")
-    if match := re.fullmatch(r"jsonpath=\{((?:\.[\w-]+|\[\d+\])+)\}(?:=(.*))?", text):
-        steps = [int(step) if step.isdigit() else step for step in re.findall(r"[\w-]+", match[1])]
-        return partial(holds, match[1], steps, match[2])
+    if match := re.fullmatch(r"jsonpath=\{((?:\.[\w-]+)+)\}(?:=(.*))?", text):
+        return partial(holds, match[1], match[2])
     raise ValueError(text)
 
 
-def holds(path: str, steps: list[Any], wanted: str | None, live: Values, _cluster: Cluster) -> str:
+def holds(path: str, wanted: str | None, live: Values, _cluster: Cluster) -> str:
     """Whether the value at a path is there, or is the wanted one."""
     found: Any = live
-    for step in steps:
-        fits = isinstance(found, list) and isinstance(step, int) and step < len(found)
-        found = found[step] if fits else found.get(step) if isinstance(found, dict) else None
+    for step in path[1:].split("."):
+        found = found.get(step) if isinstance(found, dict) else None
     text = found if isinstance(found, str) else json.dumps(found)
     if found is not None and wanted in (None, text):
         return ""
@@ -231,18 +195,18 @@ class Watch:
         if is_on(live, SKIP_AWAIT):
             return live
         begun, told, explained = time.monotonic(), "", time.monotonic()
-        checks = self.checks(live, begun)
+        checks, failure = self.checks(live, begun), ""
         while True:
             try:
-                missing = "; ".join(filter(None, (check(live, self.cluster) for check in checks)))
-            except Failed as error:
-                raise NotReady(self.words(live, str(error)), live) from None
-            except ApiError as error:
-                missing = str(error)
+                late = "waiting for the controller" if unseen(live, self.kind) else ""
+                missing = late or "; ".join(filter(None, (check(live, self.cluster) for check in checks)))
+            except ProviderError as error:
+                missing, failure = str(error), "" if isinstance(error, ApiError) else str(error)
             if not missing:
                 return live
-            if time.monotonic() - begun > self.timeout:
-                raise NotReady(self.words(live, f"not ready after {self.timeout:.0f} s: {missing}"), live)
+            if failure or time.monotonic() - begun > self.timeout:
+                words = failure or f"not ready after {self.timeout:.0f} s: {missing}"
+                raise NotReady("\n".join(filter(None, (words, explain(self.cluster, live, logs=True)))), live)
             if time.monotonic() - explained > EXPLAIN_SECONDS:
                 explained = time.monotonic()
                 missing = "\n".join(filter(None, (missing, explain(self.cluster, live, logs=False))))
@@ -257,13 +221,9 @@ class Watch:
         """What makes this object ready."""
         if WAIT_FOR in annotations_of(live):
             return wait_for(annotations_of(live)[WAIT_FOR])
-        if self.kind.key in READY:
-            return [READY[self.kind.key]]
-        return (
-            []
-            if BUILT_IN.fullmatch(self.kind.group)
-            else [partial(custom, self.cluster.find(self.kind).has_status, begun)]
-        )
+        if BUILT_IN.fullmatch(self.kind.group):
+            return [READY[self.kind.key]] if self.kind.key in READY else []
+        return [partial(custom, self.cluster.find(self.kind)["status"], begun)]
 
     def again(self, live: Values) -> Values:
         """The object a little later; the same where the API server does not answer just now."""
@@ -279,24 +239,20 @@ class Watch:
             raise NotReady("it was deleted by somebody else while waiting for it to become ready", live)
         return found
 
-    def words(self, live: Values, text: str) -> str:
-        """A failure with the cluster's own reason."""
-        return "\n".join(filter(None, (text, explain(self.cluster, live, logs=True))))
-
     def until_gone(self, live: Values) -> None:
         """Delete the object and wait for its end. Raises ProviderError with what holds it."""
         policy = annotations_of(live).get(PROPAGATION, "Foreground").capitalize()
-        about = {"uid": live["metadata"]["uid"]}
+        about = {"uid": live["metadata"].get("uid")}
         body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy, "preconditions": about}
         try:
             self.repeat(lambda: self.cluster.request("DELETE", self.cluster.path(self.kind, self.metadata), body=body))
         except ApiError as error:
-            if error.status not in (NOT_FOUND, CONFLICT):  # a conflict: it is another object of this name by now
-                raise
+            if error.status != CONFLICT and not isinstance(error, NotFound):
+                raise  # a conflict means that another object has this name by now
         begun, told = time.monotonic(), ""
         while not is_on(live, SKIP_AWAIT):
             now = self.repeat(lambda: self.cluster.look(self.kind, self.metadata))
-            if now is None or now["metadata"]["uid"] != live["metadata"]["uid"]:
+            if now is None or now["metadata"]["uid"] != about["uid"]:
                 return
             if (held := holders(now)) != told:
                 told = held
@@ -313,10 +269,9 @@ class Watch:
             try:
                 return action()
             except ApiError as error:
-                missing = error.status == NOT_FOUND
-                patience = min(MISSING_SECONDS if missing else PASSING_SECONDS, self.timeout)
+                patience = MISSING_SECONDS if isinstance(error, NotFound) else PASSING_SECONDS
                 passing = error.passing or (early and error.early)
-                if not passing or time.monotonic() - begun > patience:
+                if not passing or time.monotonic() - begun > min(patience, self.timeout):
                     raise
                 self.tell(f"trying again: {error}")
             if self.cancelled.wait(POLL_SECONDS):
@@ -325,9 +280,8 @@ class Watch:
 
 def holders(live: Values) -> str:
     """What keeps a deleted object from going."""
-    finalizers = [*(live["metadata"].get("finalizers") or []), *((live.get("spec") or {}).get("finalizers") or [])]
-    found = [f"finalizers {', '.join(map(str, finalizers))}"] if finalizers else []
-    if live["kind"] == "Namespace":
-        conditions = (live.get("status") or {}).get("conditions") or []
-        found += [str(entry.get("message")) for entry in conditions if entry.get("status") == "True"]
+    named = [name for part in ("metadata", "spec") for name in (live.get(part) or {}).get("finalizers") or []]
+    found = [f"finalizers {', '.join(map(str, named))}"] if named else []
+    for entry in (live.get("status") or {}).get("conditions") or [] if live["kind"] == "Namespace" else []:
+        found += [str(entry.get("message"))] if entry.get("status") == "True" else []
     return "; ".join(found) or "its processes are ending"

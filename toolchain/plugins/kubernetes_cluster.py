@@ -7,18 +7,16 @@ part.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import threading
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import urllib3
 import yaml
 from kubernetes import client, config, dynamic
-from kubernetes.dynamic.exceptions import DynamicApiError
 
 from toolchain.plugins.kubernetes_types import PATCH_FORCE, Kind
 from toolchain.plugins.provider import ProviderError
@@ -28,9 +26,13 @@ TIMEOUTS = (10, 60)
 """Seconds to connect, and to answer one request: webhooks have up to 30."""
 CONNECTIONS = 64
 UNREACHABLE = 0
-NOT_FOUND, CONFLICT = 404, 409
-WEBHOOK = "failed calling webhook"
-TERMINATING = "being terminated"
+CONFLICT, NOT_FOUND = 409, 404
+WEBHOOK, TERMINATING = "failed calling webhook", "being terminated"
+CONFLICT_ADVICE = (
+    "Leave such a field out of the program if the other one shall keep it (an autoscaler's replicas). Otherwise "
+    "`pulumi refresh` shows the other value, and the next `up` takes the field back; or annotate the object with "
+    f'{PATCH_FORCE}: "true" to take it at once.'
+)
 
 
 class ApiError(ProviderError):
@@ -38,8 +40,7 @@ class ApiError(ProviderError):
 
     def __init__(self, message: str, status: int = UNREACHABLE, causes: Sequence[Values] = ()) -> None:
         super().__init__(message)
-        self.status = status
-        self.causes = causes
+        self.status, self.causes = status, causes
 
     @property
     def passing(self) -> bool:
@@ -49,43 +50,11 @@ class ApiError(ProviderError):
     @property
     def early(self) -> bool:
         """Whether what the object needs is not there yet, or not gone yet."""
-        return self.status == NOT_FOUND or TERMINATING in str(self)
+        return isinstance(self, NotFound) or TERMINATING in str(self)
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """Where the API server serves a kind."""
-
-    base: str
-    plural: str
-    namespaced: bool
-    has_status: bool
-
-
-def settings_of(values: Values) -> Values:
-    """The parsed kubeconfig that the provider's settings name. Raises ProviderError naming the file."""
-    given = values.get("kubeconfig") or ""
-    if "\n" in given or given.lstrip().startswith("{"):
-        source, text = "kubeconfig", given
-    else:
-        places = (given or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION).split(":")
-        file = next((place for place in (Path(item).expanduser() for item in places) if place.is_file()), None)
-        if file is None:
-            raise ProviderError(f"kubeconfig: there is no file {' or '.join(places)}")
-        source, text = str(file), file.read_text(encoding="utf-8")
-    try:
-        parsed = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ProviderError(f"{source} is not YAML: {getattr(error, 'problem', 'unreadable')}") from None
-    if not isinstance(parsed, dict) or not parsed.get("clusters"):
-        raise ProviderError(f"{source} is no kubeconfig: it has no clusters")
-    if isinstance(values.get("context"), str):
-        parsed["current-context"] = values["context"]
-    if values.get("cluster"):
-        for entry in parsed.get("contexts") or []:
-            if entry["name"] == parsed.get("current-context"):
-                entry["context"]["cluster"] = values["cluster"]
-    return {**parsed, "__folder": str(Path(source).parent)}
+class NotFound(ApiError):
+    """What was asked for is not there, or its namespace or kind is not."""
 
 
 class Cluster:
@@ -97,38 +66,40 @@ class Cluster:
         self.connection: dynamic.DynamicClient | None = None
         self.refusal = ""
         """Why there is no connection, once that is known."""
-        self.groups: dict[str, dict[str, Endpoint]] = {}
+        self.groups: dict[str, dict[str, Values]] = {}
+        """Where kinds are served, by the path of their group and their name."""
 
     def connect(self) -> dynamic.DynamicClient:
         """The client. Raises ProviderError naming the server that does not answer, once for all resources."""
         with self.lock:
-            if self.refusal:
-                raise ProviderError(self.refusal)
+            try:
+                self.connection = self.connection or (None if self.refusal else self.open())
+            except ProviderError as error:
+                self.refusal = str(error)
             if self.connection is None:
-                try:
-                    self.connection = self.open()
-                except ProviderError as error:
-                    self.refusal = str(error)
-                    raise
-        return self.connection
+                raise ProviderError(self.refusal)
+            return self.connection
 
     def open(self) -> dynamic.DynamicClient:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-        settings, options = settings_of(self.values), client.Configuration()
-        folder = settings.pop("__folder")
+        given, context = self.values.get("kubeconfig") or "", self.values.get("context")
+        content, options = "\n" in given or given.lstrip().startswith("{"), client.Configuration()
         try:
-            loader = config.kube_config.KubeConfigLoader(settings, config_base_path=folder)
-            loader.load_and_set(options)
-        except config.ConfigException as error:
-            raise ProviderError(f"kubeconfig: {error}") from None
+            if content:
+                config.load_kube_config_from_dict(yaml.safe_load(given), context, options)
+            else:
+                config.load_kube_config(given or None, context, options, persist_config=False)
+        except (config.ConfigException, yaml.YAMLError) as error:
+            file = "its content" if content else given or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION
+            reason = getattr(error, "problem", error)  # the whole text of a YAML error quotes the file
+            raise ProviderError(f"kubeconfig ({file}) cannot be used: {reason}") from None
         options.connection_pool_maxsize, options.retries = CONNECTIONS, 1
         connection = dynamic.DynamicClient(client.ApiClient(options), discoverer=lambda *_: None)
         try:
             ask(connection, "GET", "/version")
         except ApiError as error:
-            if error.status == UNREACHABLE:
-                raise ProviderError(f"the cluster at {options.host} does not answer: {error}") from None
-            raise ProviderError(f"the cluster at {options.host} refuses: {error}") from None
+            verb = "does not answer" if error.status == UNREACHABLE else "refuses"
+            raise ProviderError(f"the cluster at {options.host} {verb}: {error}") from None
         return connection
 
     def request(self, method: str, path: str, **options: Any) -> tuple[Values, list[str]]:
@@ -137,49 +108,42 @@ class Cluster:
 
     def get(self, path: str) -> Values | None:
         """An object, or None when there is none."""
-        try:
+        with contextlib.suppress(NotFound):
             return self.request("GET", path)[0]
-        except ApiError as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
+        return None
 
     def items(self, path: str, **selectors: str) -> list[Values]:
         """The objects of a list that the label and field selectors choose."""
         query = [(f"{name}Selector", value) for name, value in selectors.items()]
         return list(self.request("GET", path, query=query)[0].get("items") or [])
 
-    def find(self, kind: Kind) -> Endpoint:
-        """Where a kind is served. Raises ApiError (404) when it is not, or not yet."""
+    def find(self, kind: Kind) -> Values:
+        """Where and how a kind is served. Raises NotFound when it is not, or not yet."""
         base = f"/apis/{kind.api_version}" if kind.group else f"/api/{kind.version}"
         known = self.groups.get(base, {})
         if kind.name not in known:
             listed = (self.get(base) or {}).get("resources") or []
             names = {entry["name"] for entry in listed}
             known = self.groups[base] = {
-                entry["kind"]: Endpoint(base, entry["name"], entry["namespaced"], f"{entry['name']}/status" in names)
+                entry["kind"]: {**entry, "base": base, "status": f"{entry['name']}/status" in names}
                 for entry in listed
                 if "/" not in entry["name"]
             }
         if kind.name not in known:
-            raise ApiError(f"the cluster does not serve {kind.api_version} {kind.name}", NOT_FOUND)
+            raise NotFound(f"the cluster does not serve {kind.api_version} {kind.name}")
         return known[kind.name]
 
     def path(self, kind: Kind, metadata: Values) -> str:
-        """The path of an object. Raises ApiError (404) when its kind is not served."""
-        endpoint = self.find(kind)
-        namespace = metadata.get("namespace") or self.values.get("namespace") or "default"
-        place = f"namespaces/{namespace}/" if endpoint.namespaced else ""
-        return f"{endpoint.base}/{place}{endpoint.plural}/{metadata['name']}"
+        """The path of an object. Raises NotFound when its kind is not served."""
+        served, namespace = self.find(kind), metadata.get("namespace") or self.values.get("namespace") or "default"
+        place = f"namespaces/{namespace}/" if served["namespaced"] else ""
+        return f"{served['base']}/{place}{served['name']}/{metadata['name']}"
 
     def look(self, kind: Kind, metadata: Values) -> Values | None:
         """An object as it is now; None when there is none, or no such kind."""
-        try:
+        with contextlib.suppress(NotFound):
             return self.get(self.path(kind, metadata))
-        except ApiError as error:
-            if error.status == NOT_FOUND:
-                return None
-            raise
+        return None
 
     def apply(
         self, path: str, inputs: Values, manager: str, *, force: bool = False, dry_run: bool = False
@@ -192,46 +156,35 @@ class Cluster:
     def log(self, namespace: str, pod: str, container: str, *, previous: bool, lines: int) -> str:
         """The last log lines of a container, or why there are none."""
         query = [("container", container), ("tailLines", str(lines)), ("previous", str(previous).lower())]
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
         try:
-            path = f"/api/v1/namespaces/{namespace}/pods/{pod}/log"
-            response = self.connect().request(
-                "GET", path, query_params=query, serialize=False, _request_timeout=TIMEOUTS
-            )
-            return str(response.data.decode(errors="replace")).rstrip()
-        except (DynamicApiError, urllib3.exceptions.HTTPError) as error:
-            return f"(no log: {error.reason if isinstance(error, DynamicApiError) else type(error).__name__})"
+            return str(ask(self.connect(), "GET", path, query, read=bytes.decode)[0]).rstrip()
+        except ApiError as error:
+            return f"(no log: {error})"
 
 
 def ask(
     connection: dynamic.DynamicClient,
     method: str,
     path: str,
+    query: Sequence[tuple[str, str]] = (),
     *,
-    body: Values | None = None,
-    query: Iterable[tuple[str, str]] = (),
-    content_type: str = "application/json",
-) -> tuple[Values, list[str]]:
+    read: Callable[[bytes], Any] = json.loads,
+    **options: Any,
+) -> tuple[Any, list[str]]:
     """One request. Returns what the API server answered and its warnings. Raises ApiError."""
     try:
         response = connection.request(
-            method,
-            path,
-            body=body,
-            query_params=list(query),
-            content_type=content_type,
-            serialize=False,
-            _request_timeout=TIMEOUTS,
+            method, path, serialize=False, _request_timeout=TIMEOUTS, query_params=[*query], **options
         )
-        answer = json.loads(response.data)
+        answer = read(response.data)
     except client.ApiException as error:
         raise refused(error) from None
     except (urllib3.exceptions.HTTPError, OSError) as error:
         cause = getattr(error, "reason", None) or error
         raise ApiError(re.sub(r"^.*?>: ", "", str(cause)) or type(cause).__name__) from None
-    warnings = [
-        re.sub(r'^299 \S+ "(.*)"$', r"\1", text).replace('\\"', '"') for text in response.headers.getlist("Warning")
-    ]
-    return answer, warnings
+    warnings = response.headers.getlist("Warning")
+    return answer, [re.sub(r'^299 \S+ "(.*)"$', r"\1", text).replace('\\"', '"') for text in warnings]
 
 
 def refused(error: Any) -> ApiError:
@@ -239,21 +192,15 @@ def refused(error: Any) -> ApiError:
     try:
         status = json.loads(error.body or "")
     except ValueError:
-        return ApiError(str(error.body or error.reason or "").strip(), error.status or UNREACHABLE)
+        status = {"message": str(error.body or error.reason or "").strip()}
     causes = (status.get("details") or {}).get("causes") or []
-    return ApiError(status.get("message") or error.reason or "", error.status, causes)
+    kind = NotFound if error.status == NOT_FOUND else ApiError
+    return kind(status.get("message") or error.reason or "", error.status or UNREACHABLE, causes)
 
 
 def conflict_text(error: ApiError) -> str:
     """What to do about fields that somebody else manages."""
     found = [
-        f"  {cause.get('field')}: {re.sub(r'^conflict with ', 'managed by ', cause.get('message', ''))}"
-        for cause in error.causes
+        f"  {entry['field']}: {entry['message'].replace('conflict with', 'managed by', 1)}" for entry in error.causes
     ]
-    return "\n".join([
-        "fields that the program sets are managed by somebody else:",
-        *found,
-        "Leave such a field out of the program if the other one shall keep it (an autoscaler's replicas). Otherwise "
-        "`pulumi refresh` shows the other value, and the next `up` takes the field back; or annotate the object with "
-        f'{PATCH_FORCE}: "true" to take it at once.',
-    ])  # fmt: skip
+    return "\n".join(["fields that the program sets are managed by somebody else:", *found, CONFLICT_ADVICE])

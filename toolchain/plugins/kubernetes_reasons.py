@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 from toolchain.plugins.kubernetes_cluster import Cluster
 from toolchain.plugins.provider import ProviderError
@@ -27,13 +26,13 @@ def selector(labels: Values | None) -> str:
 
 def pods_of(cluster: Cluster, live: Values) -> list[Values]:
     """The pods that an object is about, youngest first."""
-    spec, namespace = live.get("spec") or {}, live["metadata"].get("namespace")
-    if live["kind"] == "Pod":
-        return [live]
-    labels = spec.get("selector") if live["kind"] == "Service" else (spec.get("selector") or {}).get("matchLabels")
-    if not labels or not namespace:
-        return []
-    found = cluster.items(f"/api/v1/namespaces/{namespace}/pods", label=selector(labels))
+    if live["kind"] == "Pod" or "namespace" not in live["metadata"]:
+        return [live] if live["kind"] == "Pod" else []
+    chosen, uid = (live.get("spec") or {}).get("selector"), live["metadata"]["uid"]
+    labels = (chosen if live["kind"] == "Service" else chosen.get("matchLabels")) if isinstance(chosen, dict) else None
+    found = cluster.items(f"/api/v1/namespaces/{live['metadata']['namespace']}/pods", label=selector(labels))
+    if not labels:  # a custom resource: its operator may have made pods of its own
+        found = [pod for pod in found if any(one["uid"] == uid for one in pod["metadata"].get("ownerReferences") or [])]
     return sorted(found, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), reverse=True)
 
 
@@ -42,15 +41,8 @@ def last_warning(cluster: Cluster, live: Values) -> str:
     namespace = live["metadata"].get("namespace") or "default"
     about = f"involvedObject.uid={live['metadata']['uid']},type=Warning"
     events = cluster.items(f"/api/v1/namespaces/{namespace}/events", field=about)
-    youngest = max(events, key=moment, default=None)
+    youngest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), default=None)
     return f"{youngest.get('reason')}: {str(youngest.get('message')).strip()}" if youngest else ""
-
-
-def moment(event: Values) -> str:
-    """When an event was last seen."""
-    series = event.get("series") or {}
-    found = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
-    return str(found or event["metadata"]["creationTimestamp"])
 
 
 def explain(cluster: Cluster, live: Values, *, logs: bool) -> str:
@@ -84,7 +76,8 @@ def pod_reasons(cluster: Cluster, pod: Values, logs: bool) -> Iterator[str]:
 
 def container_reasons(cluster: Cluster, pod: Values, logs: bool) -> Iterator[str]:
     """What is wrong with the containers of a pod."""
-    for seen in statuses(pod):
+    status = pod.get("status") or {}
+    for seen in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         waiting, ended = ((seen.get("state") or {}).get(name) or {} for name in ("waiting", "terminated"))
         crashed = ended or (seen.get("lastState") or {}).get("terminated") or {}
         failed = bool(crashed) and (crashed.get("exitCode") != 0 or bool(waiting))
@@ -102,9 +95,3 @@ def log_of(cluster: Cluster, pod: Values, container: str, *, previous: bool) -> 
     where = pod["metadata"]
     text = cluster.log(where["namespace"], where["name"], container, previous=previous, lines=LOG_LINES)
     return "\n".join(f"    {line}" for line in (text or "(it wrote nothing)").splitlines())
-
-
-def statuses(pod: Values) -> Iterable[Any]:
-    """The container statuses of a pod, init containers first."""
-    status = pod.get("status") or {}
-    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]

@@ -9,7 +9,6 @@ Fields that the program does not set belong to others, except inside lists and m
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable
@@ -20,7 +19,7 @@ from kubernetes.utils.quantity import parse_quantity
 from toolchain.plugins.kubernetes_types import DATA, Kind, Path
 from toolchain.plugins.schema import SECRET, SIGNATURE, UNKNOWN, Values
 
-FIELD_MANAGER, INITIAL_API_VERSION = "__fieldManager", "__initialApiVersion"
+FIELD_MANAGER = "__fieldManager"
 QUANTITIES = frozenset({"requests", "limits", "capacity", "hard", "sizeLimit", "averageValue", "divisor"})
 WHOLE: Values = {}
 """The field ownership of a value that has one owner as a whole."""
@@ -38,17 +37,14 @@ def recorded(kind: Kind, live: Values, manager: str) -> Values:
     """The outputs to record: the object without the bookkeeping of field managers, a Secret's data as secrets."""
     metadata = {name: value for name, value in live["metadata"].items() if name != "managedFields"}
     outputs = {**clean(live), "metadata": clean(metadata), FIELD_MANAGER: manager}
-    return guarded(kind, {**outputs, INITIAL_API_VERSION: kind.api_version})
+    return guarded(kind, {**outputs, "__initialApiVersion": kind.api_version})
 
 
 def guarded(kind: Kind, values: Values) -> Values:
     """The values with the data of a Secret marked as secret for the engine."""
     if kind.key != "/Secret":
         return values
-    return {
-        name: {SIGNATURE: SECRET, "value": value} if name in DATA and value is not None else value
-        for name, value in values.items()
-    }
+    return {**values, **{name: {SIGNATURE: SECRET, "value": values[name]} for name in DATA & values.keys()}}
 
 
 def planned(kind: Kind, inputs: Values) -> Values:
@@ -97,15 +93,8 @@ def merge(into: Values, fields: Values) -> None:
 
 
 def decoded(data: Values, names: Iterable[str]) -> Values:
-    """The named entries of a Secret's data as text; one that is no text stays as it is."""
-    found = {}
-    for name in names:
-        if name in data:
-            try:
-                found[name] = base64.b64decode(data[name]).decode()
-            except (binascii.Error, UnicodeDecodeError):
-                found[name] = data[name]
-    return found
+    """The named entries of a Secret's data as text."""
+    return {name: base64.b64decode(data[name]).decode(errors="replace") for name in names if name in data}
 
 
 def observed(wanted: Any, live: Any, before: Any, owned: Values | None, path: Path) -> Any:
@@ -119,10 +108,9 @@ def observed(wanted: Any, live: Any, before: Any, owned: Values | None, path: Pa
 
 def same(wanted: Any, live: Any, path: Path) -> bool:
     """Whether two values mean the same."""
-    if wanted == live:
-        return True
     try:
-        return not QUANTITIES.isdisjoint(path) and bool(parse_quantity(wanted) == parse_quantity(live))
+        quantity = not QUANTITIES.isdisjoint(path)
+        return wanted == live or (quantity and bool(parse_quantity(wanted) == parse_quantity(live)))
     except ValueError:
         return False
 
@@ -147,7 +135,8 @@ def observed_list(wanted: list[Any], live: list[Any], before: list[Any], owned: 
         for item in wanted:
             now, then = (partner(item, items, keys) for items in (live, before))
             if now is not None:
-                below = next((owned[name] for name in owned or {} if owned and matches(name, item, keys)), None)
+                entries = ((json.loads(name[2:]), fields) for name, fields in (owned or {}).items() if name[:2] == "k:")
+                below = next((fields for named, fields in entries if partner(item, [named], keys)), None)
                 found.append(observed(item, now, then, below, (*path, 0)))
             elif then is None:
                 found.append(item)
@@ -166,21 +155,11 @@ def partner(item: Any, items: list[Any], keys: list[str]) -> Any:
     return next((other for other in items if all(other.get(key) == item[key] for key in keys if key in item)), None)
 
 
-def matches(entry: str, item: Values, keys: list[str]) -> bool:
-    """Whether a field owner's list entry is about the item."""
-    if not entry.startswith("k:"):
-        return False
-    named = json.loads(entry[2:])
-    return all(named.get(key) == item[key] for key in keys if key in item)
-
-
 def at(values: Any, field: str) -> Any:
     """The value at a path as the API server writes it in a conflict; None when there is none."""
     while field and values is not None:
         if field[0] == "." and isinstance(values, dict):
-            fits = [
-                name for name in values if field[1:].startswith(name) and field[1 + len(name) :][:1] in ("", ".", "[")
-            ]
+            fits = (name for name in values if re.match(rf"{re.escape(name)}([.[]|$)", field[1:]))
             name = max(fits, key=len, default="")
             values, field = values.get(name), field[1 + len(name) :]
         elif (match := re.match(r"\[([^]]*)\]", field)) and isinstance(values, list):

@@ -20,21 +20,11 @@ Path = tuple[str | int, ...]
 REFUSED_MODULES = ("helm.sh/", "yaml", "kustomize")
 PATCH_FORCE, SKIP_AWAIT, WAIT_FOR = "pulumi.com/patchForce", "pulumi.com/skipAwait", "pulumi.com/waitFor"
 AUTONAMED, REPLACE_UNREADY = "pulumi.com/autonamed", "pulumi.com/replaceUnready"
-PROPAGATION, TIMEOUT_SECONDS = "pulumi.com/deletionPropagationPolicy", "pulumi.com/timeoutSeconds"
+PROPAGATION = "pulumi.com/deletionPropagationPolicy"
 DATA = frozenset({"data", "binaryData", "stringData"})
 """Fields of ConfigMaps and Secrets; a Secret's are secret."""
-CLUSTER_SCOPED = frozenset({
-    "Namespace", "Node", "PersistentVolume", "APIService", "CustomResourceDefinition", "ClusterRole", "CSIDriver",
-    "ClusterRoleBinding", "StorageClass", "VolumeAttributesClass", "CSINode", "VolumeAttachment", "IngressClass",
-    "IPAddress", "ServiceCIDR", "PriorityClass", "RuntimeClass", "FlowSchema", "PriorityLevelConfiguration",
-    "CertificateSigningRequest", "ClusterTrustBundle", "DeviceClass", "MutatingWebhookConfiguration", "ResourceSlice",
-    "ValidatingWebhookConfiguration", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
-})  # fmt: skip
-"""Built-in kinds without a namespace: for previews without a cluster, which else says it itself."""
 REPLACED: Mapping[str, tuple[str, ...]] = {
-    "apps/DaemonSet": ("spec.selector",),
-    "apps/Deployment": ("spec.selector",),
-    "apps/ReplicaSet": ("spec.selector",),
+    **dict.fromkeys(("apps/DaemonSet", "apps/Deployment", "apps/ReplicaSet"), ("spec.selector",)),
     "apps/StatefulSet": ("spec.selector", "spec.serviceName", "spec.podManagementPolicy", "spec.volumeClaimTemplates"),
     "batch/Job": (
         "spec.selector", "spec.template", "spec.completions", "spec.completionMode", "spec.podFailurePolicy",
@@ -44,13 +34,10 @@ REPLACED: Mapping[str, tuple[str, ...]] = {
     "/Secret": ("type", "data", "stringData"),
     "/Service": ("spec.clusterIP", "spec.clusterIPs", "spec.loadBalancerClass", "spec.healthCheckNodePort"),
     "/PersistentVolumeClaim": ("spec",),
-    "/PersistentVolume": (
-        "spec.csi", "spec.hostPath", "spec.local", "spec.nfs", "spec.volumeMode", "spec.nodeAffinity",
-    ),
+    "/PersistentVolume": ("spec.csi", "spec.hostPath", "spec.local", "spec.nfs", "spec.volumeMode"),
     "/Pod": ("spec",),
     "/ResourceQuota": ("spec.scopes", "spec.scopeSelector"),
-    "rbac.authorization.k8s.io/RoleBinding": ("roleRef",),
-    "rbac.authorization.k8s.io/ClusterRoleBinding": ("roleRef",),
+    **{f"rbac.authorization.k8s.io/{name}": ("roleRef",) for name in ("RoleBinding", "ClusterRoleBinding")},
     "storage.k8s.io/StorageClass": ("provisioner", "parameters", "reclaimPolicy", "volumeBindingMode"),
     "storage.k8s.io/CSIDriver": ("spec.attachRequired", "spec.volumeLifecycleModes"),
     "scheduling.k8s.io/PriorityClass": ("value", "preemptionPolicy"),
@@ -105,21 +92,16 @@ class Change:
     @property
     def text(self) -> str:
         """The path as the engine writes it."""
-        parts = [
-            f"[{part}]" if isinstance(part, int) else f".{part}" if re.fullmatch(r"\w+", part) else f'["{part}"]'
-            for part in self.path
-        ]
-        return "".join(parts).lstrip(".")
+        words = (part if isinstance(part, int) or re.fullmatch(r"\w+", part) else f'"{part}"' for part in self.path)
+        return "".join(f".{word}" if str(word).isidentifier() else f"[{word}]" for word in words).lstrip(".")
 
 
 def kind_of(urn: str) -> Kind:
     """The kind that a URN's type names. Raises ProviderError for what this stand-in does not have."""
     token = urn.split("::")[2].rpartition("$")[2]
     _, module, name = token.split(":")
-    group, _, version = module.rpartition("/")
-    group = "" if group == "core" else group
-    patch_or_list = bool(BUILT_IN.fullmatch(group)) and name.endswith(("Patch", "List"))
-    if module.startswith(REFUSED_MODULES) or patch_or_list:
+    group, _, version = module.removeprefix("core/").rpartition("/")
+    if module.startswith(REFUSED_MODULES) or (BUILT_IN.fullmatch(group) and name.endswith(("Patch", "List"))):
         raise ProviderError(
             f"{token} is not supported by the kubernetes stand-in: it takes plain objects and CustomResource, "
             "no Helm, YAML or Kustomize types, no ...Patch and no ...List"
@@ -161,9 +143,7 @@ def replaces(kind: Kind, change: Change, mutable: frozenset[str], old: Values) -
     if change.path[0] in DATA and kind.name in mutable:
         return False
     if kind.key == "/PersistentVolumeClaim" and change.path == ("spec", "resources", "requests", "storage"):
-        return change.new != UNKNOWN and (
-            not change.new or parse_quantity(change.new) < parse_quantity(change.old or 0)
-        )
+        return change.new != UNKNOWN and bool(parse_quantity(change.new or 0) < parse_quantity(change.old or 0))
     return within(change.path, REPLACED.get(kind.key, ())) and not within(change.path, CHANGEABLE.get(kind.key, ()))
 
 
