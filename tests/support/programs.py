@@ -50,12 +50,12 @@ def run(
         pulumi.runtime.set_all_config(texts)
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    # Without a backend: the state of the developer's own stack is not this program's. Recording needs no engine.
-    silent = ("platforms.registry.silence", "platforms.kubeconfig.silence")
+    # Without a backend: the state of the developer's own stack is not this program's. Recording needs no engine, and
+    # no cluster.
     with (
         mock.patch.dict(os.environ),
-        mock.patch(silent[0], return_value=None),
-        mock.patch(silent[1], return_value=None),
+        mock.patch("platforms.registry.silence", return_value=None),
+        mock.patch("platforms.kubeconfig.silence", return_value=None),
     ):
         os.environ.pop("PULUMI_BACKEND_URL", None)
         return record(program, stack=stack, override=override, root=folder)
@@ -67,6 +67,6 @@ def dev_config() -> dict[str, Any]:
 
 
 def tracked(stack: str) -> dict[str, Any]:
-    """The configuration of a tracked stack file."""
+    """Configuration of a tracked stack, by top-level key."""
     content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
     return {key.removeprefix("ai-platform:"): value for key, value in content["config"].items()}

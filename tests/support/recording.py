@@ -86,7 +86,9 @@ class Engine(mocks.Mocks):
             if args.typ.endswith(":RemoteImage"):
                 state["imageId"] = f"sha256:of-{args.inputs['name']}"
         elif args.typ.startswith("kubernetes:"):
-            state["metadata"] = {"name": f"{args.name}-00000000", **(state.get("metadata") or {})}
+            metadata = dict(state.get("metadata", {}))
+            metadata.setdefault("name", f"{args.name}-0000000")
+            state["metadata"] = metadata
         state |= self.override.get(args.name, {})
         return f"{args.name}-id", state
 
@@ -178,8 +180,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         signature = value.get(SIGNATURE)
         if signature == SECRET_SIGNATURE:
-            inner = _plain(value["value"])
-            return _mark(inner)
+            return _mark(_plain(value["value"]))
         return {key: _plain(child) for key, child in value.items()}
     if isinstance(value, list):
         return [_plain(child) for child in value]
@@ -188,7 +189,7 @@ def _plain(value: Any) -> Any:
 
 def _mark(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _mark(inner) for key, inner in value.items()}
+        return {key: _mark(child) for key, child in value.items()}
     if isinstance(value, list):
-        return [_mark(inner) for inner in value]
-    return f"{SECRET}{value}" if isinstance(value, str) else value
+        return [_mark(child) for child in value]
+    return f"{SECRET}{value.removeprefix(SECRET)}" if isinstance(value, str) else value
