@@ -1,4 +1,4 @@
-"""The whole graph of the dev stack as one file, reviewed like code.
+"""The whole graph of each stack as one file, reviewed like code.
 
 `UPDATE_SNAPSHOTS=1 pytest tests/unit/test_snapshot.py` writes it anew.
 """
@@ -12,12 +12,17 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.programs import dev_config, run
+from tests.support.programs import run, tracked
 from tests.support.recording import SECRET, Graph
 
 FOLDER = Path(__file__).parent / "snapshots"
 INNER_LOOP = [{"name": "ai-review-engine", "profile": "inner-loop", "source": "."}]
-STACKS = {"dev": {}, "dev-inner-loop": {"systems": INNER_LOOP}}
+STACKS: dict[str, tuple[str, dict[str, Any]]] = {
+    "dev": ("dev", {}),
+    "dev-inner-loop": ("dev", {"systems": INNER_LOOP}),
+    "staging": ("staging", {}),
+}
+"""File → tracked stack, and what is different."""
 
 
 def normal(graph: Graph, folder: Path) -> list[dict[str, Any]]:
@@ -49,11 +54,12 @@ def normal(graph: Graph, folder: Path) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["name"], row["type"]))
 
 
-@pytest.mark.parametrize("stack", sorted(STACKS))
-def test_the_graph_is_the_one_that_was_reviewed(stack: str, tmp_path: Path) -> None:
-    graph = run(dev_config() | STACKS[stack], tmp_path)
+@pytest.mark.parametrize("name", sorted(STACKS))
+def test_the_graph_is_the_one_that_was_reviewed(name: str, tmp_path: Path) -> None:
+    stack, changes = STACKS[name]
+    graph = run(tracked(stack) | changes, tmp_path, stack=stack)
     text = yaml.safe_dump(normal(graph, tmp_path), sort_keys=False, width=120, allow_unicode=True)
-    file = FOLDER / f"{stack}.yaml"
+    file = FOLDER / f"{name}.yaml"
     if os.environ.get("UPDATE_SNAPSHOTS"):
         file.write_text(text, encoding="utf-8")
     assert text == file.read_text(encoding="utf-8"), "look at the difference, then write the snapshot anew"

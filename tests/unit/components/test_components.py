@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.programs import dev_config, run
+from tests.support.programs import dev_config, run, tracked
 from tests.support.recording import SECRET, Graph
 
 COMPONENTS = {
@@ -32,6 +32,12 @@ OUTPUTS = {
 INNER_LOOP = [{"name": "ai-review-engine", "profile": "inner-loop", "source": "."}]
 
 
+@pytest.fixture(scope="module", params=["dev", "staging"])
+def graph(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Graph:
+    """Each tracked stack, recorded: one on Docker, one on Kubernetes."""
+    return run(tracked(request.param), tmp_path_factory.mktemp(request.param), stack=request.param, grafana=True)
+
+
 @pytest.fixture(scope="module")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """The tracked dev stack, recorded."""
@@ -43,35 +49,50 @@ def short(type_token: str) -> str:
 
 
 @pytest.mark.parametrize("component", sorted(COMPONENTS))
-def test_every_component_is_used_and_registers_its_outputs(dev: Graph, component: str) -> None:
-    found = [one for one in dev.resources if one.type == f"ai-platform:components:{component}"]
+def test_every_component_is_used_and_registers_its_outputs(graph: Graph, component: str) -> None:
+    found = [one for one in graph.resources if one.type == f"ai-platform:components:{component}"]
     assert found
     for one in found:
-        assert set(dev.outputs[one.urn]) == OUTPUTS[component]
+        assert set(graph.outputs[one.urn]) == OUTPUTS[component]
 
 
-def test_no_resource_is_an_orphan(dev: Graph) -> None:
-    urns = {one.urn for one in dev.resources}
-    for one in dev.resources:
+def test_no_resource_is_an_orphan(graph: Graph) -> None:
+    urns = {one.urn for one in graph.resources}
+    for one in graph.resources:
         if one.custom and "providers" not in one.type:
             assert one.parent in urns, f"{one.name} hangs below the stack instead of a component"
 
 
-def test_no_urn_stands_twice(dev: Graph) -> None:
-    assert [urn for urn, count in Counter(one.urn for one in dev.resources).items() if count > 1] == []
+def test_no_urn_stands_twice(graph: Graph) -> None:
+    assert [urn for urn, count in Counter(one.urn for one in graph.resources).items() if count > 1] == []
 
 
-def test_children_are_named_after_their_component(dev: Graph) -> None:
-    names = {one.urn: one.name for one in dev.resources}
-    for one in dev.resources:
+def test_children_are_named_after_their_component(graph: Graph) -> None:
+    names = {one.urn: one.name for one in graph.resources}
+    for one in graph.resources:
         if one.custom and one.parent in names and short(one.type) != "Volume":
-            assert one.name.startswith(f"{names[one.parent]}-"), one.name
+            # Its main resource may bear the component's own name.
+            assert f"{one.name}-".startswith(f"{names[one.parent]}-"), one.name
 
 
 def test_every_docker_resource_uses_the_explicit_provider(dev: Graph) -> None:
     for one in dev.resources:
         if one.type.startswith("docker:"):
             assert "::docker::" in one.provider, one.name
+
+
+def test_every_kubernetes_object_uses_the_explicit_provider_and_says_whose_it_is(tmp_path: Path) -> None:
+    staging = run(tracked("staging"), tmp_path, stack="staging")
+    objects = [one for one in staging.resources if one.type.startswith("kubernetes:")]
+    assert objects
+    for one in objects:
+        assert "::kubernetes::" in one.provider, one.name
+        metadata = one.inputs["metadata"]
+        labels = {f"ai-platform/{key}" for key in ("stack", "system", "service", "role")}
+        assert labels | {"app.kubernetes.io/part-of"} <= set(metadata["labels"]), one.name
+        assert metadata["labels"]["ai-platform/stack"] == "staging"
+        if not one.type.endswith(":Namespace"):
+            assert metadata["namespace"] in {"ai-platform-staging", "ai-review-engine-staging", "traefik"}, one.name
 
 
 def test_the_roll_out_of_every_container_is_explicit(dev: Graph) -> None:
@@ -91,7 +112,7 @@ def test_what_has_a_volume_of_its_own_never_runs_twice(dev: Graph) -> None:
         assert not volumes or one.delete_before_replace, one.name
 
 
-def test_no_secret_is_registered_in_plain_text(dev: Graph) -> None:
+def test_no_secret_is_registered_in_plain_text(graph: Graph) -> None:
     def plain(value: Any) -> list[str]:
         if isinstance(value, dict):
             return [text for child in value.values() for text in plain(child)]
@@ -99,11 +120,11 @@ def test_no_secret_is_registered_in_plain_text(dev: Graph) -> None:
             return [text for child in value for text in plain(child)]
         return [value] if isinstance(value, str) and not value.startswith(SECRET) else []
 
-    for one in dev.resources:
+    for one in graph.resources:
         for text in plain(one.inputs):
             assert "generated-" not in text, f"{one.name} holds a generated password in plain text"
             assert "PRIVATE KEY" not in text, f"{one.name} holds a private key in plain text"
-    assert not any("generated-" in str(value) for value in dev.exports.values())
+    assert not any("generated-" in str(value) for value in graph.exports.values())
 
 
 def test_a_failed_job_stops_what_comes_after_it_with_its_last_lines(tmp_path: Path) -> None:
