@@ -53,7 +53,7 @@ config:
     exemptions:
       - policy: security-mount-forbid-host
         resource: "*-node-exporter-*"            # glob over logical names
-        container: node-exporter                 # optional: glob over the label ai-platform.service
+        container: node-exporter                 # optional: glob over services; in pods, over names of containers
         reason: reads the host's own metrics
         owner: platform-team
         expires: 2027-06-30                      # last day on which it counts
@@ -70,9 +70,16 @@ config:
 ## What the rules see
 
 - Inputs, before a resource is created or changed. A value that is not known in a preview is judged while deploying.
+- Containers, whatever runs them: one of Docker, or each of a pod (of a Deployment, StatefulSet, DaemonSet, Job, CronJob
+  …). Rules that begin with "On Kubernetes" have no meaning on Docker. What an operator runs (PostgreSQL, Prometheus) is
+  judged by what its object says: resources and image.
+- Kubernetes' objects as the program wrote them, without what the cluster fills in, also beside each other: a budget by
+  the pods that its selector finds, an autoscaler by its target, a route by the listener that it hangs on. A name that
+  is not known in a preview is taken to fit.
 - The replica rules count over the whole stack at the end of a preview. With `--skip-preview` they would speak after the
   deployment: do not skip it.
-- Whether a value is a Pulumi secret. For a plugin that does not pass secrets through, such as docker, the engine marks
+- Whether a value is a Pulumi secret. In a pod or a ConfigMap not even that is allowed: both are shown to whoever may
+  look at the namespace. For a plugin that does not pass secrets through, such as docker, the engine marks
   a whole list as secret when one entry is: a plain credential beside a secret one is then found in the stack file
   (`secrets-config-require-secret`), not in the container.
 - Docker limits processes by user (`ulimits` nproc): pulumi_docker 5.2.0 offers no limit of the control group.

@@ -19,6 +19,10 @@ CRON_JOB: Final = "kubernetes:batch/v1:CronJob"
 POD: Final = "kubernetes:core/v1:Pod"
 DATABASE: Final = "kubernetes:postgresql.cnpg.io/v1:Cluster"
 """CloudNativePG's: its operator makes the pods, and what they may do is the operator's."""
+METRICS_SERVER: Final = "kubernetes:monitoring.coreos.com/v1:Prometheus"
+"""Its operator makes the pods, as that of `DATABASE` does."""
+OPERATED: Final = {DATABASE: ("postgres", "imageName"), METRICS_SERVER: ("prometheus", "image")}
+"""Types whose operator makes the pods: name of the container, and what the type calls its image."""
 PERSISTENT_VOLUME: Final = "kubernetes:core/v1:PersistentVolume"
 
 TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -88,9 +92,9 @@ def pod(kind: str, plain: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def containers(kind: str, marked: Mapping[str, Any], role: str | None) -> tuple[Container, ...]:
     """Containers of the resource's pod, those that prepare others last; of a database what it says about them."""
-    if kind == DATABASE:
+    if kind in OPERATED:
         described = reveal(dig(marked, "spec"))
-        return () if described is UNKNOWN else (_database(described, role),)
+        return () if described is UNKNOWN else (_operated(kind, described, role),)
     spec = dig(template(kind, marked), "spec")
     found = []
     for key in ("containers", "initContainers"):
@@ -187,13 +191,14 @@ def _container(kind: str, marked: Any, spec: Any, role: str | None, *, prepares:
     )
 
 
-def _database(spec: Any, role: str | None) -> Container:
+def _operated(kind: str, spec: Any, role: str | None) -> Container:
     raw: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {}
+    name, image = OPERATED[kind]
     return Container(
-        name="postgres",
+        name=name,
         role=role,
         words=WORDS,
-        image=dig(spec, "imageName"),
+        image=dig(spec, image),
         memory=mebibytes(dig(spec, "resources", "limits", "memory")),
         variables=tuple(_variables(raw.get("env"))),
         raw=raw,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policies.kubernetes import DATABASE, DEPLOYMENT, PODS, REPLICA_SET, STATEFUL_SET, template
+from policies.kubernetes import DATABASE, DEPLOYMENT, METRICS_SERVER, PODS, REPLICA_SET, STATEFUL_SET, template
 from policies.subject import Resource
 from policies.values import UNKNOWN, blocks, dig, has_unknown
 
@@ -32,9 +32,8 @@ NETWORK_POLICY: Final = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 INGRESS: Final = "kubernetes:networking.k8s.io/v1:Ingress"
 GATEWAY: Final = "kubernetes:gateway.networking.k8s.io/v1:Gateway"
 ROUTE: Final = "kubernetes:gateway.networking.k8s.io/v1:HTTPRoute"
+ROLES: Final = ("kubernetes:rbac.authorization.k8s.io/v1:Role", "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole")
 REPLICATED: Final = (DEPLOYMENT, STATEFUL_SET, REPLICA_SET)
-METRICS_SERVER: Final = "kubernetes:monitoring.coreos.com/v1:Prometheus"
-"""Its operator makes the pods, as that of `DATABASE` does."""
 CLUSTER_WIDE: Final = frozenset(
     {"Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "StorageClass", "PersistentVolume"}
     | {"PriorityClass", "GatewayClass", "IngressClass", "ClusterIssuer", "APIService", "RuntimeClass"}

@@ -10,13 +10,13 @@ from typing import Any, Final, Protocol
 from policies import docker, kubernetes
 from policies.container import Container, Tag, Words
 from policies.docker import CONTAINER, NETWORK, REMOTE_IMAGE, VOLUME
-from policies.kubernetes import DATABASE, PODS
+from policies.kubernetes import OPERATED, PODS
 from policies.values import UNKNOWN, blocks, entries, has_unknown, reveal
 
 STACK: Final = "pulumi:pulumi:Stack"
 RUNNING: Final = (CONTAINER, *PODS)
 """Types that run containers."""
-SIZED: Final = (*RUNNING, DATABASE)
+SIZED: Final = (*RUNNING, *OPERATED)
 """Types that say what is run and how much it may take, those included whose operator decides about the rest."""
 
 ROLES: Final = ("app", "worker", "scheduler", "data", "job", "proxy", "telemetry")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from policies.kubernetes import ports
+from policies.kubernetes import PODS, ports
 from policies.objects import (
     CLUSTER_WIDE,
     DEFAULT_NAMESPACE,
@@ -172,7 +172,7 @@ def _directions(spec: Any) -> set[str]:
 
 
 def _declares(resource: Resource, target: Any) -> bool:
-    if not resource.containers:  # An operator makes the pods.
+    if resource.type not in PODS:  # An operator makes the pods.
         return True
     declared = [port for one in resource.containers for port in ports(one.raw)]
     unknown = any(has_unknown(one.raw.get("ports")) for one in resource.containers)

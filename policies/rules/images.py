@@ -8,7 +8,7 @@ from typing import Final
 
 from policies.container import Container
 from policies.docker import REMOTE_IMAGE
-from policies.kubernetes import DATABASE, PODS
+from policies.kubernetes import OPERATED, PODS
 from policies.rule import Rule
 from policies.subject import SIZED
 from policies.values import UNKNOWN
@@ -81,7 +81,7 @@ RULES: Final = (
     Rule(
         name="images-reference-suggest-digest",
         description="On Kubernetes, an image is named by digest or by a tag that is made from its content.",
-        types=(*PODS, DATABASE),
+        types=(*PODS, *OPERATED),
         check_container=suggest_digest,
         level="advisory",
         scanners="KC",

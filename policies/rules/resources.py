@@ -7,14 +7,14 @@ from typing import Final
 
 from policies.container import Container
 from policies.docker import CONTAINER
-from policies.kubernetes import DATABASE, PODS, quantity
+from policies.kubernetes import OPERATED, PODS, quantity
 from policies.objects import LIMITS, NAMESPACE, QUOTA, name, namespace, same
 from policies.rule import Group, Rule
 from policies.settings import Settings
 from policies.subject import SIZED, Resource
 from policies.values import UNKNOWN, dig
 
-KUBERNETES: Final = (*PODS, DATABASE)
+KUBERNETES: Final = (*PODS, *OPERATED)
 MEMORY_FLOOR: Final = 16
 """MB. Docker itself refuses less than 6 MB; below 16 MB an interpreter or an exporter is killed while it starts."""
 ROTATING_DRIVERS: Final = ("json-file",)

@@ -9,16 +9,17 @@ from typing import Final
 from policies.container import Container
 from policies.docker import VOLUME
 from policies.kubernetes import PERSISTENT_VOLUME, PODS, setting
-from policies.objects import NAMESPACE
+from policies.objects import NAMESPACE, ROLES
 from policies.rule import ContainerCheck, ResourceCheck, Rule
 from policies.settings import Settings
 from policies.subject import RUNNING, Resource
-from policies.values import UNKNOWN, blocks, dig
+from policies.values import UNKNOWN, blocks, dig, entries
 
 ENGINE_SOCKETS: Final = ("docker.sock", "containerd.sock", "podman.sock", "crio.sock", "buildkitd.sock")
 SOCKET_FOLDERS: Final = ("/", "/run", "/var", "/var/run", "/run/docker", "/run/containerd", "/var/run/containerd")
 """Folders that hold an engine's socket: a read-only mount does not stop anybody from connecting to it."""
 ALLOWED_CAPABILITIES: Final[frozenset[str]] = frozenset()
+READING: Final = frozenset({"get", "list", "watch"})
 LAST_HOST_UID: Final = 10000
 MOUNTING: Final = (*RUNNING, VOLUME, PERSISTENT_VOLUME)
 ENFORCE: Final = "pod-security.kubernetes.io/enforce"
@@ -116,6 +117,25 @@ def check_token(resource: Resource, settings: Settings) -> Iterator[str]:
             "has a token of the cluster's API; set `automountServiceAccountToken` to false, or to true beside a "
             "`serviceAccountName` of its own if it talks to the API"
         )
+
+
+def check_account(resource: Resource, settings: Settings) -> Iterator[str]:
+    """An account of its own: what one pod is given later, the others of its namespace are not."""
+    del settings
+    account = resource.pod.get("serviceAccountName")
+    if resource.pod and account in (None, "", "default"):
+        yield "runs under the account that every pod of its namespace has; set `serviceAccountName` to one of its own"
+
+
+def check_role(resource: Resource, settings: Settings) -> Iterator[str]:
+    """A role names what it allows, and does not read Secrets: they are mounted where they are needed."""
+    del settings
+    for entry in blocks(resource.get("rules")):
+        things, verbs = (set(map(str, entries(entry.get(key)))) for key in ("resources", "verbs"))
+        if "*" in things | verbs:
+            yield "allows whatever there is (*); name the `resources` and `verbs` in `rules`"
+        elif "secrets" in things and verbs & READING:
+            yield "reads Secrets; remove secrets from `resources` in `rules`"
 
 
 def check_sysctls(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -228,6 +248,20 @@ RULES: Final = (
         PODS,
         check_token,
         "LPKCT",
+    ),
+    _of_resource(
+        "security-pod-require-account",
+        "A pod has an account of its own.",
+        PODS,
+        check_account,
+        "LC",
+    ),
+    _of_resource(
+        "security-role-forbid-secrets",
+        "A role reads no Secrets, and names what it allows.",
+        ROLES,
+        check_role,
+        "LKCT",
     ),
     _of_resource(
         "security-pod-forbid-sysctls",

@@ -79,6 +79,7 @@ def deployment(name, role="telemetry", replicas=1, containers=None, pod=None, **
     spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "ScheduleAnyway"}
     inner = {
         "automountServiceAccountToken": False,
+        "serviceAccountName": name,
         "topologySpreadConstraints": [spread | {"labelSelector": chosen}],
         "containers": containers or [{"name": "main"} | CONTAINER | changes],
     } | (pod or {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from policies.kubernetes import DEPLOYMENT, PERSISTENT_VOLUME
-from policies.objects import NAMESPACE, ROUTE, SERVICE
+from policies.objects import NAMESPACE, ROLES, ROUTE, SERVICE
 from tests.policies.support import MISSING, UNKNOWN, kube, kube_labels
 from tests.policies.tables import Table
 
@@ -159,13 +159,32 @@ FENCES: dict[str, Table] = {
     ),
     "security-pod-forbid-token": Table(
         kind=DEPLOYMENT,
-        passes=[{}, {"pod": {"automountServiceAccountToken": True, "serviceAccountName": "api"}}],
+        passes=[{}, {"pod": {"automountServiceAccountToken": True}}],
         fails=[
-            ({"pod": {"automountServiceAccountToken": True}}, "serviceAccountName"),
+            ({"pod": {"automountServiceAccountToken": True, "serviceAccountName": MISSING}}, "serviceAccountName"),
             ({"pod": {"automountServiceAccountToken": True, "serviceAccountName": "default"}}, "of its own"),
         ],
         missing=("pod.automountServiceAccountToken", 1),
         unknown=("pod", "pod.automountServiceAccountToken"),
+    ),
+    "security-pod-require-account": Table(
+        kind=DEPLOYMENT,
+        passes=[{}],
+        fails=[({"pod": {"serviceAccountName": "default"}}, "set `serviceAccountName`")],
+        missing=("pod.serviceAccountName", 1),
+        unknown=("pod", "pod.serviceAccountName"),
+    ),
+    "security-role-forbid-secrets": Table(
+        kind=ROLES[0],
+        base=kube(rules=[{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]}]),
+        passes=[{}, {"rules": [{"resources": ["secrets"], "verbs": ["create"]}]}],
+        fails=[
+            ({"rules": [{"resources": ["pods", "secrets"], "verbs": ["get"]}]}, "reads Secrets"),
+            ({"rules": [{"resources": ["*"], "verbs": ["get"]}]}, "(*)"),
+            ({"rules": [{"resources": ["pods"], "verbs": ["*"]}]}, "name the `resources`"),
+        ],
+        missing=("rules", 0),
+        unknown=("rules",),
     ),
     "security-pod-forbid-sysctls": Table(
         kind=DEPLOYMENT,

@@ -113,6 +113,7 @@ KUBE_CONTAINER: Mapping[str, Any] = {
 }
 KUBE_POD: Mapping[str, Any] = {
     "automountServiceAccountToken": False,
+    "serviceAccountName": "api",
     "topologySpreadConstraints": [
         {
             "maxSkew": 1,

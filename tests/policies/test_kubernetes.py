@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from policies.engine import subject
-from policies.kubernetes import CRON_JOB, DATABASE, DEPLOYMENT, JOB, PODS, STATEFUL_SET, quantity
+from policies.kubernetes import CRON_JOB, DATABASE, DEPLOYMENT, JOB, METRICS_SERVER, PODS, STATEFUL_SET, quantity
 from policies.objects import (
     AUTOSCALERS,
     BUDGET,
@@ -264,6 +264,18 @@ def test_every_kind_that_bears_pods_is_looked_into(kind: str) -> None:
 def test_an_object_that_keeps_every_rule_has_no_findings(kind: str) -> None:
     resource = subject(args(workload(kind), kind))
     assert [finding.message for rule in RULES for finding in rule.findings(resource, Settings())] == []
+
+
+@pytest.mark.parametrize(("kind", "image"), [(DATABASE, "imageName"), (METRICS_SERVER, "image")])
+def test_what_an_operator_runs_is_limited_and_named_too(kind: str, image: str) -> None:
+    found = kube({image: "bitnami/x:latest", "resources": {"limits": {"memory": "8Mi"}}})
+    for rule in (
+        "images-reference-forbid-bitnami",
+        "images-reference-forbid-latest",
+        "resources-container-limit-memory",
+    ):
+        assert len(texts(rule, found, kind)) == 1
+    assert texts("security-container-require-user", found, kind) == []
 
 
 def test_a_message_names_object_and_container() -> None:
