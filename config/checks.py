@@ -34,6 +34,7 @@ def check(draft: Draft, around: Surroundings) -> Iterator[Finding]:
     yield from _images(draft)
     yield from _registries(draft, around.stack)
     yield from _backups(draft)
+    yield from _object_store(draft, around.stack)
     yield from _secrets(draft, around.catalogue)
     if around.policy_names is not None:
         yield from _policies(draft, around.policy_names)
@@ -132,6 +133,23 @@ def _backups(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             ("backups", "schedule"), "needs `backups.volume`: there is nowhere to put backups", "Set it to true."
         )
+
+
+def _object_store(draft: Draft, stack: str) -> Iterator[Finding]:
+    if "backups" not in draft.known:
+        return
+    store, path = draft.stack.backups.object_store, ("backups", "objectStore")
+    if store is not None and "platform" in draft.known and draft.stack.platform.kind == "docker":
+        yield Finding(path, "does not work with `platform.kind: docker`: archives lie in its volume", "Remove it.")
+        return
+    if "secrets" not in draft.known:
+        return
+    keys = ("secrets", "objectStore")
+    if store is not None and draft.stack.secrets.object_store is None:
+        fix = set_secret(stack, (*keys, "accessKeyId")) + " The same with `secretAccessKey`."
+        yield Finding(keys, "is missing: the object store asks for credentials", fix, near=path)
+    if store is None and draft.stack.secrets.object_store is not None:
+        yield Finding(keys, "has no store: `backups.objectStore` is missing", "Add it, or remove the credentials.")
 
 
 def _secrets(draft: Draft, catalogue: Mapping[str, SystemFacts]) -> Iterator[Finding]:

@@ -181,6 +181,21 @@ def _docker_host(value: str) -> str:
     return value
 
 
+def _service_url(value: str) -> str:
+    fix = "Write scheme and host, with a port if need be, for example `https://s3.example.org`."
+    try:
+        url = urlsplit(value)
+        port, login = url.port, url.username or url.password
+    except ValueError:
+        raise refuse("is not the address of a service", fix) from None
+    if login is not None:
+        raise refuse("holds credentials", "Put them under `secrets`, and only the address here.")
+    good = url.scheme in {"http", "https"} and url.hostname and port != 0 and url.path in {"", "/"}
+    if not good or url.query or url.fragment:
+        raise refuse("is not the address of a service", fix)
+    return value.rstrip("/")
+
+
 def _env_name(value: str) -> str:
     if not _ENV_NAME.fullmatch(value):
         raise refuse(
@@ -263,6 +278,10 @@ Address = Annotated[str, AfterValidator(_address), WithJsonSchema({"type": "stri
 DockerHost = Annotated[
     str, AfterValidator(_docker_host), WithJsonSchema({"type": "string", "pattern": "^(unix|tcp|ssh)://"})
 ]
+ServiceUrl = Annotated[
+    str, AfterValidator(_service_url), WithJsonSchema({"type": "string", "pattern": "^https?://[^/@?#]+/?$"})
+]
+"""Scheme and host of a service, without a slash at the end."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 EnvValue = Annotated[str, AfterValidator(_env_value)]
 """Any text: other languages, quotes, `$` and new lines arrive as they are."""

@@ -23,6 +23,7 @@ from config.fields import (
     RegistryAddress,
     Schedule,
     Secret,
+    ServiceUrl,
     Text,
     matching,
 )
@@ -51,6 +52,15 @@ CertificateArn = Annotated[
         r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]+",
         "is not the ARN of an ACM certificate",
         "Write it like `arn:aws:acm:eu-central-1:123456789012:certificate/…`.",
+    ),
+]
+
+BucketName = Annotated[
+    str,
+    matching(
+        r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "is not the name of a bucket",
+        "Write 3 to 63 lower-case letters, digits, `-` and `.`, for example `acme-backups`.",
     ),
 ]
 
@@ -212,6 +222,17 @@ class Data(Model):
     """Redis."""
 
 
+class ObjectStore(Model):
+    """An S3-compatible store outside the cluster; its credentials stand under `secrets.objectStore`."""
+
+    bucket: BucketName = Field(examples=["acme-backups"])
+    """Name of the bucket, which must exist; each stack and system has a folder of its own in it."""
+    endpoint: ServiceUrl | None = Field(default=None, examples=["https://s3.example.org"])
+    """Address of the store; left out, Amazon's own."""
+    region: Text | None = Field(default=None, examples=["eu-central-1"])
+    """Region of the bucket, where the store has regions."""
+
+
 class Backups(Model):
     """Archives of the data engines."""
 
@@ -221,6 +242,8 @@ class Backups(Model):
     """When they are taken: five fields of cron, in UTC, or `off` for by hand only (ARE-077, ARE-087)."""
     keep_days: int = Field(default=14, ge=1, le=3650, examples=[14])
     """Days that an archive is kept; the newest stays in any case (ARE-084)."""
+    object_store: ObjectStore | None = Field(default=None, examples=[{"bucket": "acme-backups"}])
+    """Where base backups and the write-ahead log go besides, for any point in time (ARE-079 … ARE-082); Kubernetes."""
 
 
 class Exemption(Model):
@@ -253,6 +276,15 @@ class Policies(Model):
     """Exceptions, each with a reason, an owner and a last day."""
 
 
+class ObjectStoreKeys(Model):
+    """The key pair that may read and write the bucket."""
+
+    access_key_id: Secret = Field(examples=["…"])
+    """Its public half."""
+    secret_access_key: Secret = Field(examples=["…"])
+    """Its secret half."""
+
+
 class Secrets(Model):
     """Credentials that only people know. Each is stored encrypted; none has a default."""
 
@@ -260,6 +292,8 @@ class Secrets(Model):
     """Passwords of `registries`, by address."""
     systems: Mapping[str, Mapping[EnvName, Secret]] = Field(default={}, examples=[{}])
     """Secret environment variables of all services of a system, such as keys of model providers."""
+    object_store: ObjectStoreKeys | None = Field(default=None, examples=[{"accessKeyId": "…", "secretAccessKey": "…"}])
+    """Credentials of `backups.objectStore`."""
 
 
 class StackFile(Model):

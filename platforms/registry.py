@@ -25,7 +25,7 @@ from platforms.docker.edge import EdgeSettings, GivenCertificate, LocalAuthority
 from platforms.docker.platform import DockerPlatform as Docker
 from platforms.docker.platform import DockerSettings, Registry
 from platforms.kubernetes import edge as kubernetes_edge
-from platforms.kubernetes.context import ClusterSettings
+from platforms.kubernetes.context import ClusterSettings, ObjectStore
 from platforms.kubernetes.platform import KubernetesPlatform as Kubernetes
 from platforms.kubernetes.platform import KubernetesSettings, Quota
 from platforms.kubernetes.platform import Registry as PullLogin
@@ -105,6 +105,11 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
                 "Name a context of your kubeconfig, or start the local cluster with `make cluster`.",
             )
     images = EngineImages(stack)
+    if stack.backups.volume and stack.backups.object_store is None:
+        pulumi.log.info(
+            "backups: archives lie on claims of the cluster only; with `backups.objectStore` base backups and "
+            "the write-ahead log go outside it, too, for any point in time"
+        )
     return Kubernetes(
         KubernetesSettings(
             stack=name,
@@ -112,6 +117,7 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
             cluster=ClusterSettings(
                 storage_class=platform.storage_class,
                 overcommit=platform.cpu_overcommit,
+                object_store=_object_store(stack),
                 engine_image=images.resolve,
                 metrics_image=images.named("prometheus"),
             ),
@@ -134,6 +140,20 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
                 for registry in stack.registries
             ),
         )
+    )
+
+
+def _object_store(stack: StackConfig) -> ObjectStore | None:
+    store, keys = stack.backups.object_store, stack.secrets.object_store
+    # The configuration allows neither without the other.
+    if not stack.backups.volume or store is None or keys is None:
+        return None
+    return ObjectStore(
+        bucket=store.bucket,
+        endpoint=store.endpoint,
+        region=store.region,
+        access_key_id=Output.secret(keys.access_key_id.get_secret_value()),
+        secret_access_key=Output.secret(keys.secret_access_key.get_secret_value()),
     )
 
 

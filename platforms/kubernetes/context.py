@@ -41,6 +41,19 @@ class KeptSecret(SecretRef):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ObjectStore:
+    """A bucket outside the cluster, for what must survive it."""
+
+    bucket: str
+    endpoint: str | None
+    """URL; None: Amazon's own."""
+    region: str | None
+    """None where the store has no regions."""
+    access_key_id: Output[str]
+    secret_access_key: Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
     """What the cluster offers, and how the stack uses it."""
 
@@ -48,6 +61,8 @@ class ClusterSettings:
     """None: the cluster's default."""
     overcommit: float
     """Cores of limits for each requested core."""
+    object_store: ObjectStore | None
+    """Where base backups and the write-ahead log go; None: nowhere."""
     engine_image: Callable[[str], str]
     """Engine name → image reference; raises `config.ConfigError` when there is none."""
     metrics_image: Mapping[str, str]

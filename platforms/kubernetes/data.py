@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi import Input, Resource, ResourceOptions
 
 from platforms import engines
-from platforms.kubernetes import network
+from platforms.kubernetes import barman, network
 from platforms.kubernetes.context import Context, KeptSecret, Manifest, PodGrant, after
 from platforms.kubernetes.pods import compute, template
 from platforms.kubernetes.settings import settings_of
@@ -147,8 +147,15 @@ class KubernetesData:
         spec = engines.backups(engine, image, self.context.system, target, password, policy, served)
         return self.workloads.serve(f"{name}-backup", spec, parent=parent).reached_at
 
+    def _archive(self, name: str, spec: PostgresSpec, parent: Resource) -> barman.Archive | None:
+        store = self.context.cluster.object_store
+        if store is None or spec.backups is None:
+            return None
+        return barman.archive(name, self.context, store, spec.backups, parent=parent)
+
     def _cluster(self, name: str, spec: PostgresSpec, parent: Resource) -> Resource:
-        policies = self._operator_policies(name, parent)
+        archive = self._archive(name, spec, parent)
+        policies = self._operator_policies(name, archive.egress if archive else [], parent)
         catalog = kubernetes.apiextensions.CustomResource(
             f"{name}-images",
             api_version=CNPG,
@@ -190,17 +197,20 @@ class KubernetesData:
                     "topologyKey": "kubernetes.io/hostname",
                 },
                 "inheritedMetadata": {"labels": self.context.labels("postgres", "data")},
+                **({"plugins": archive.plugins} if archive else {}),
             },
             opts=ResourceOptions(
                 parent=parent,
-                depends_on=[catalog, *policies, *after(spec.after)],
+                depends_on=[catalog, *policies, *([archive.ready] if archive else []), *after(spec.after)],
                 retain_on_delete=spec.retain,
             ),
         )
+        if archive is not None and spec.backups is not None:
+            barman.schedule(name, self.context, spec.backups, cluster, parent=parent)
         return cluster
 
-    def _operator_policies(self, name: str, parent: Resource) -> list[Resource]:
-        """Instances speak to one another and to the API server, and the operator to them."""
+    def _operator_policies(self, name: str, outwards: list[Manifest], parent: Resource) -> list[Resource]:
+        """Instances speak to one another, to the API server and where `outwards` leads, and the operator to them."""
         grant = PodGrant(
             service="postgres",
             namespace=self.context.namespace,
@@ -220,6 +230,7 @@ class KubernetesData:
                     {"to": [own], "ports": ports},
                     # Instances keep their state in the API server.
                     network.api_server(),
+                    *outwards,
                 ],
             },
             opts=ResourceOptions(parent=parent),
