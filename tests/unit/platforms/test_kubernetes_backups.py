@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.programs import run, stack_config
+from tests.support.programs import run, tracked
 from tests.support.recording import SECRET, Graph
 
 POSTGRES = "ai-review-engine-data-postgres"
@@ -18,7 +18,7 @@ STORE = {"bucket": "acme-backups", "endpoint": "https://s3.example.org:9443", "r
 
 def staging(folder: Path, **changes: Any) -> Graph:
     """The tracked staging stack, changed by top-level keys."""
-    return run(stack_config("staging") | changes, folder, stack="staging")
+    return run(tracked("staging") | changes, folder, stack="staging")
 
 
 @pytest.fixture(scope="module")
