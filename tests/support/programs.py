@@ -14,6 +14,7 @@ import pulumi
 import yaml
 
 from config.model import Engine
+from tests.config.stack_files import given
 from tests.support.recording import Graph, record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,18 +37,15 @@ def run(
     grafana: bool = False,
     override: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Graph:
-    """What `__main__.py` registers under `config` (top-level key → value)."""
+    """What `__main__.py` registers under `config` (top-level key → value; `{"secure": text}` is decrypted)."""
     (folder / "images.json").write_text(json.dumps(inventory(grafana=grafana)), encoding="utf-8")
     values = {"images": {"inventory": "images.json"}, **config}
-    (folder / f"Pulumi.{stack}.yaml").write_text(
-        yaml.safe_dump({"config": {f"ai-platform:{key}": value for key, value in values.items()}}), encoding="utf-8"
-    )
-    texts = {
-        f"ai-platform:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
-    }
+    text = yaml.safe_dump({"config": {f"ai-platform:{key}": value for key, value in values.items()}})
+    (folder / f"Pulumi.{stack}.yaml").write_text(text, encoding="utf-8")
+    handed = given(text)
 
     def program() -> None:
-        pulumi.runtime.set_all_config(texts)
+        pulumi.runtime.set_all_config(dict(handed.values), list(handed.secret_keys))
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     # Without a backend: the state of the developer's own stack is not this program's. Recording needs no engine, and
@@ -61,12 +59,12 @@ def run(
         return record(program, stack=stack, override=override, root=folder)
 
 
+def tracked(stack: str) -> dict[str, Any]:
+    """A tracked stack, by top-level key."""
+    content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+    return {key.removeprefix("ai-platform:"): value for key, value in content["config"].items()}
+
+
 def dev_config() -> dict[str, Any]:
     """The tracked dev stack."""
     return tracked("dev")
-
-
-def tracked(stack: str) -> dict[str, Any]:
-    """Configuration of a tracked stack, by top-level key."""
-    content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
-    return {key.removeprefix("ai-platform:"): value for key, value in content["config"].items()}
