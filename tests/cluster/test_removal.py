@@ -25,6 +25,7 @@ SAVED = """\
 :DOCKER-USER - [0:0]
 :KUBE-FORWARD - [0:0]
 -A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
+-A FORWARD -m comment --comment "KUBE-ROUTER rule to ACCEPT" -m mark --mark 0x20000/0x20000 -j ACCEPT
 -A FORWARD -j AIP-FORWARD
 -A FORWARD -j DOCKER-USER
 -A AIP-FORWARD -s 10.244.0.0/16 -j ACCEPT
@@ -66,6 +67,7 @@ def test_the_packet_filter_loses_the_cluster_s_chains_and_keeps_all_others() -> 
     assert firewall.removal(SAVED.splitlines()) == (
         "*filter\n"
         '-D FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD\n'
+        '-D FORWARD -m comment --comment "KUBE-ROUTER rule to ACCEPT" -m mark --mark 0x20000/0x20000 -j ACCEPT\n'
         "-D FORWARD -j AIP-FORWARD\n"
         "-F AIP-FORWARD\n"
         "-F KUBE-FORWARD\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.conftest import create, inside, read, restricted
-from toolchain.cluster import KUBECONFIG, images, kubectl, processes
+from toolchain.cluster import KUBECONFIG, images, kubectl, probes, processes
 from toolchain.cluster.settings import NODE, NODE_ADDRESS, VERSION
 from toolchain.console import ToolchainError
 from toolchain.paths import ROOT, VENV_PYTHON
@@ -176,8 +178,10 @@ def test_a_host_port_leads_to_a_pod_from_loopback_only(namespace: str, shell: st
         create(allowed, pod)
 
         def get(host: str) -> str:
-            command = ["curl", "--silent", "--max-time", "3", f"http://{host}:18643/page"]
-            return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+            try:
+                return probes.get(host, 18643, "/page")[1]
+            except OSError:
+                return ""
 
         assert eventually(lambda: get("127.0.0.1")) == "port\n"
         assert get(str(NODE_ADDRESS)) == ""
@@ -242,7 +246,9 @@ def test_killed_components_are_started_again_by_up_and_objects_are_kept(namespac
     kubectl("create", f"--namespace={namespace}", "configmap", "kept", "--from-literal=key=value")
     killed = ["etcd", "kube-scheduler", "kubelet"]
     before = {name: processes.pid(name) for name in killed}
-    subprocess.run(["kill", "-KILL", *(str(pid) for pid in before.values())], check=True)
+    for pid in before.values():
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
     said = up()
     for name in killed:
         assert name in said

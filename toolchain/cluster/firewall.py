@@ -102,7 +102,8 @@ def removal(saved: Iterable[str]) -> str:
             if found[1].startswith(OURS):
                 chains.append(found[1])
         elif found := re.match(r"-A (\S+) .*-[jg] (\S+)", line):
-            if found[2].startswith(OURS) and not found[1].startswith(OURS):
+            # kube-router also has rules outside its chains, which it marks by their comment.
+            if (found[2].startswith(OURS) or '"KUBE-ROUTER ' in line) and not found[1].startswith(OURS):
                 jumps.append(f"-D {line[3:]}")
         elif line == "COMMIT":
             flushed = [f"-F {chain}" for chain in chains]

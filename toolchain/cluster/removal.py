@@ -27,8 +27,8 @@ from toolchain.cluster.settings import (
 from toolchain.console import ToolchainError, say, step
 from toolchain.paths import CLUSTER, ROOT
 
-ORDER = ("kwok", "kubelet", "kube-router", "kube-proxy", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
-"""What ends first; all others follow, and containerd with etcd come last."""
+ORDER = ("kube-router", "kube-proxy", "kube-scheduler", "kube-controller-manager", "kube-apiserver")
+"""The order in which these end: after the containers and all other programs, and before containerd and etcd."""
 STATE = (ETCD, CONTAINERD, KUBELET, VOLUMES, PKI, SETTINGS, LOGS / "pods")
 CNI_RESULTS = Path("/var/lib/cni/results")
 NAMESPACES = Path("/run/netns")
@@ -36,6 +36,8 @@ CONTAINER_LOGS = Path("/var/log/containers")
 CGROUPS = Path("/sys/fs/cgroup")
 PODS = "kubepods"
 """The kubelet's cgroup, below which all containers of pods are."""
+GRACE = 3.0
+"""Seconds that a program has to end by itself: what it would still write is removed."""
 PATIENCE = 30.0
 """Seconds that killed processes have to go."""
 
@@ -70,11 +72,11 @@ def end() -> None:
     names = processes.recorded()
     last = [name for name in ("containerd", "etcd") if name in names]
     between = [name for name in names if name not in ORDER and name not in last]
-    for name in [*(name for name in ORDER if name in names), *between]:
-        processes.stop(name)
+    # The containers before the API server, which waits for those who watch it; and the kubelet before them.
+    processes.stop("kubelet")
     _kill_containers()
-    for name in last:
-        processes.stop(name)
+    for name in [*between, *(name for name in ORDER if name in names), *last]:
+        processes.stop(name, GRACE)
     unmount((CLUSTER, RUN, *([Path(owner) / CLUSTER.relative_to(ROOT)] if (owner := machine.owner()) else [])))
     _network_namespaces()
     firewall.remove()
