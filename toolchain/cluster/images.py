@@ -56,6 +56,8 @@ def load(references: Iterable[str]) -> None:
 
 
 def _copy(wanted: Sequence[str]) -> None:
+    if shutil.which("docker") is None:
+        raise ToolchainError(f"{', '.join(wanted)} cannot be copied: there is no `docker` command on this machine")
     # All at once: what they share is sent once.
     save = subprocess.Popen(
         ["docker", "save", *wanted],

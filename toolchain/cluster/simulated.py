@@ -103,8 +103,8 @@ def _kwok() -> Component:
 def _module() -> str:
     """The folder of kwok's module, which holds the stages that simulated nodes and pods go through."""
     folder = build.MODULES / "kwok"
-    command: list[str | Path] = [pulumi_cli.go(folder), "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"]
+    command: list[str | Path] = [pulumi_cli.go(folder), "mod", "download", "-json", "sigs.k8s.io/kwok"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode != 0 or not done.stdout.strip():
-        raise ToolchainError(f"kwok's module is not there: {done.stderr.strip()}")
-    return done.stdout.strip()
+    if done.returncode != 0:
+        raise ToolchainError(f"kwok's module cannot be had: {done.stderr.strip() or done.stdout.strip()}")
+    return str(json.loads(done.stdout)["Dir"])
