@@ -228,7 +228,8 @@ KUBERNETES_PREAMBLE = """\
     inside = ResourceOptions(provider=provider, depends_on=[space])
 
     def template(*command, **container):
-        app = {"name": "app", "image": image, "command": list(command), "image_pull_policy": "IfNotPresent", **container}
+        app = {"name": "app", "image": image, "command": list(command), **container}
+        app["image_pull_policy"] = "IfNotPresent"
         app["security_context"] = {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}}
         user = {"run_as_non_root": True, "run_as_user": 65532, "seccomp_profile": {"type": "RuntimeDefault"}}
         pod = {"containers": [app], "security_context": user, "termination_grace_period_seconds": 1}

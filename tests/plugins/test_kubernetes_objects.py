@@ -88,23 +88,27 @@ def test_a_conflict_names_the_field_the_manager_and_what_to_do(objects: Kubernet
 
 def test_an_unknown_field_is_an_error_of_the_preview(objects: KubernetesStack) -> None:
     objects.up()
-    objects.write(
-        'k8s.apiextensions.CustomResource("x", api_version="apps/v1", kind="Deployment", spec={"replica": 1}, opts=inside)'
-    )
-    assert "replica" in objects.run("preview", ok=False)
+    objects.write("""
+        k8s.apiextensions.CustomResource(
+            "x", api_version="apps/v1", kind="Deployment", spec={"replica": 1}, opts=inside)
+    """)
+    assert ".spec.replica: field not declared" in objects.run("preview", ok=False)
     objects.write("")
 
 
 def test_what_the_same_run_makes_does_not_fail_the_preview(objects: KubernetesStack) -> None:
     group = f"{objects.name}.example.com"
     objects.write(f"""
-        definition = k8s.apiextensions.v1.CustomResourceDefinition("definition", metadata={{"name": "things.{group}"}}, spec={{
-            "group": "{group}", "scope": "Namespaced", "names": {{"kind": "Thing", "plural": "things"}},
-            "versions": [{{"name": "v1", "served": True, "storage": True, "schema": {{"open_apiv3_schema": {{
-                "type": "object", "properties": {{"spec": {{"type": "object", "properties": {{"size": {{"type": "integer"}}}}}}}}}}}}}}],
-        }}, opts=here)
+        number = {{"type": "object", "properties": {{"size": {{"type": "integer"}}}}}}
+        version = {{"name": "v1", "served": True, "storage": True}}
+        version["schema"] = {{"open_apiv3_schema": {{"type": "object", "properties": {{"spec": number}}}}}}
+        definition = k8s.apiextensions.v1.CustomResourceDefinition(
+            "definition", metadata={{"name": "things.{group}"}}, opts=here, spec={{
+                "group": "{group}", "scope": "Namespaced", "names": {{"kind": "Thing", "plural": "things"}},
+                "versions": [version]}})
         after = ResourceOptions(provider=provider, depends_on=[space, definition])
-        k8s.apiextensions.CustomResource("thing", api_version="{group}/v1", kind="Thing", spec={{"size": 3}}, opts=after)
+        k8s.apiextensions.CustomResource(
+            "thing", api_version="{group}/v1", kind="Thing", spec={{"size": 3}}, opts=after)
     """)
     assert objects.steps().keys() >= {"definition", "thing", "space"}
     objects.up()
@@ -173,7 +177,11 @@ def test_a_refused_secret_is_not_quoted(objects: KubernetesStack) -> None:
 
 
 def test_a_finalizer_is_named_when_the_deletion_takes_too_long(objects: KubernetesStack) -> None:
-    held = 'k8s.core.v1.ConfigMap("held", metadata={"name": "held", "finalizers": ["example.com/hold"]}, data={"a": "1"}, opts=ResourceOptions.merge(inside, ResourceOptions(custom_timeouts=CustomTimeouts(delete="2s"))))'
+    held = """
+        soon = ResourceOptions.merge(inside, ResourceOptions(custom_timeouts=CustomTimeouts(delete="2s")))
+        k8s.core.v1.ConfigMap(
+            "held", metadata={"name": "held", "finalizers": ["example.com/hold"]}, data={"a": "1"}, opts=soon)
+    """
     objects.write(held).up()
     objects.write("")
     assert "finalizers example.com/hold" in objects.up(ok=False)

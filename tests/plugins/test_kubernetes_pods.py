@@ -24,10 +24,22 @@ SERVICE = """\
         opts=within(60))
 """
 JOB = """\
-    k8s.batch.v1.Job("job", metadata={{"annotations": {{"pulumi.com/replaceUnready": "true"}}}}, spec={{
-        "backoff_limit": 0, "template": {{
-            **template("sh", "-c", "{script}"), "spec": {{**template("sh", "-c", "{script}")["spec"], "restart_policy": "Never"}},
-        }}}}, opts=within(60))
+    once = template("sh", "-c", "{script}")
+    once["spec"]["restart_policy"] = "Never"
+    k8s.batch.v1.Job("job", metadata={{"annotations": {{"pulumi.com/replaceUnready": "true"}}}},
+        spec={{"backoff_limit": 0, "template": once}}, opts=within(60))
+"""
+ROOT_POD = """\
+    pod = {"containers": [{"name": "app", "image": image, "command": ["sleep", "9"]}]}
+    k8s.apps.v1.Deployment("web", opts=within(5), spec={
+        "selector": {"match_labels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": pod},
+    })
+"""
+POD = """\
+    wait = '["jsonpath={.status.phase}=Running", "condition=PodScheduled"]'
+    never = template("sleep", "99", readiness_probe={"exec": {"command": ["false"]}})
+    k8s.core.v1.Pod("pod", metadata={"annotations": {"pulumi.com/waitFor": wait}}, spec=never["spec"], opts=within(40))
 """
 
 
@@ -82,8 +94,7 @@ def test_a_pod_that_does_not_start_says_why_and_the_next_up_goes_on(
 
 def test_what_pod_security_refuses_is_warned_of_at_preview_and_named_at_up(pods: KubernetesStack) -> None:
     pods.up()
-    root = 'k8s.apps.v1.Deployment("web", spec={"selector": {"match_labels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "app", "image": image, "command": ["sleep", "9"]}]}}}, opts=within(5))'
-    pods.write(root)
+    pods.write(ROOT_POD)
     assert "would violate PodSecurity" in pods.run("preview")
     assert "violates PodSecurity" in pods.up(ok=False)
 
@@ -122,11 +133,9 @@ def test_stateful_sets_and_daemon_sets_are_waited_for(pods: KubernetesStack) -> 
 
 
 def test_the_wait_for_annotation_replaces_the_built_in_wait(pods: KubernetesStack) -> None:
-    waits = 'metadata={"annotations": {"pulumi.com/waitFor": \'["jsonpath={.status.phase}=Running", "condition=PodScheduled"]\'}}'
-    never = f'k8s.core.v1.Pod("pod", {waits}, spec=template("sleep", "99", readiness_probe={{"exec": {{"command": ["false"]}}}})["spec"], opts=within(40))'
-    pods.write(never).up()
-    pods.write(never.replace("=Running", "=Gone").replace("within(40)", "within(3)"))
-    assert '.status.phase is "Running", not Gone' in pods.up(ok=False).replace("is Running", 'is "Running"')
+    pods.write(POD).up()
+    pods.write(POD.replace("=Running", "=Gone").replace("within(40)", "within(3)"))
+    assert ".status.phase is Running, not Gone" in pods.up(ok=False)
 
 
 def test_an_interrupt_ends_the_wait_and_keeps_the_object(

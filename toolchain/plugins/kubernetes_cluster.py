@@ -24,7 +24,6 @@ from toolchain.plugins.schema import Values
 
 TIMEOUTS = (10, 60)
 """Seconds to connect, and to answer one request: webhooks have up to 30."""
-CONNECTIONS = 64
 UNREACHABLE = 0
 CONFLICT, NOT_FOUND = 409, 404
 WEBHOOK, TERMINATING = "failed calling webhook", "being terminated"
@@ -93,7 +92,7 @@ class Cluster:
             file = "its content" if content else given or config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION
             reason = getattr(error, "problem", error)  # the whole text of a YAML error quotes the file
             raise ProviderError(f"kubeconfig ({file}) cannot be used: {reason}") from None
-        options.connection_pool_maxsize, options.retries = CONNECTIONS, 1
+        options.connection_pool_maxsize, options.retries = 64, 1
         connection = dynamic.DynamicClient(client.ApiClient(options), discoverer=lambda *_: None)
         try:
             ask(connection, "GET", "/version")

@@ -165,7 +165,7 @@ def at(values: Any, field: str) -> Any:
         elif (match := re.match(r"\[([^]]*)\]", field)) and isinstance(values, list):
             keys = dict(re.findall(r'(\w*)=("(?:[^"\\]|\\.)*"|[^,]+)', match[1]))
             wanted = {name: json.loads(value) for name, value in keys.items()}
-            fitting = (item for item in values if item == wanted.get("") or partner(wanted, [item], list(wanted)))
+            fitting = (one for one in values if isinstance(one, dict) and partner(one, [wanted], [*wanted]))
             values, field = next(fitting, None), field[match.end() :]
         else:
             return None
