@@ -35,6 +35,7 @@ def check(draft: Draft, around: Surroundings) -> Iterator[Finding]:
     yield from _registries(draft, around.stack)
     yield from _backups(draft)
     yield from _object_store(draft, around.stack)
+    yield from _pooler(draft)
     yield from _secrets(draft, around.catalogue)
     if around.policy_names is not None:
         yield from _policies(draft, around.policy_names)
@@ -133,6 +134,13 @@ def _backups(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             ("backups", "schedule"), "needs `backups.volume`: there is nowhere to put backups", "Set it to true."
         )
+
+
+def _pooler(draft: Draft) -> Iterator[Finding]:
+    known = {"data", "platform"} <= draft.known
+    if known and draft.stack.data.postgres.pooler and draft.stack.platform.kind == "docker":
+        path = ("data", "postgres", "pooler")
+        yield Finding(path, "does not work with `platform.kind: docker`: there is no pooler", "Remove it.")
 
 
 def _object_store(draft: Draft, stack: str) -> Iterator[Finding]:

@@ -20,7 +20,12 @@ from config.report import error
 from config.resolve import StackConfig
 from toolchain.images.catalog import CATALOG
 
-UPSTREAM: Mapping[str, str | None] = {image.name: image.reference for image in CATALOG if not image.internal}
+OPTIONAL: Mapping[str, str] = {"pgbouncer": "ghcr.io/cloudnative-pg/pgbouncer:1.24.1"}
+"""Public images of what no stack needs until its file asks for it; `make images` leaves them out."""
+UPSTREAM: Mapping[str, str | None] = {
+    **{image.name: image.reference for image in CATALOG if not image.internal},
+    **OPTIONAL,
+}
 """The public image of each engine; None for what only this project builds."""
 
 
@@ -99,6 +104,13 @@ class EngineImages:
             return given
         if not self.own:
             return self._upstream(name)
+        if name in OPTIONAL:
+            raise error(
+                "the stack file",
+                f"images.engines.{name}",
+                f"{OPTIONAL[name]} is not among the images of this machine",
+                "Name an image that the cluster can pull, or leave out what asks for it.",
+            )
         entry = self.inventory.resolve(name)
         return str(entry.image) if self.stack.platform.kind == "docker" else entry.reference
 

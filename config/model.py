@@ -44,6 +44,7 @@ Engine = Literal[
     "celery-exporter",
     "backup",
     "grafana",
+    "pgbouncer",
 ]
 """Logical names of images; `app` is the example application, which stands in where a service names no image."""
 CertificateArn = Annotated[
@@ -200,6 +201,8 @@ class PostgresConfig(Model):
     """Upper bound, at least 128Mi."""
     storage: Annotated[Memory, Field(ge=GIB)] = Field(default="20Gi", validate_default=True, examples=["20Gi"])
     """Size of the data volume, at least 1Gi, where the platform reserves it; Docker does not (ARE-050)."""
+    pooler: bool = Field(default=False, examples=[False])
+    """Whether clients share connections through PgBouncer, by transaction; Kubernetes, from an image that it pulls."""
 
 
 class RedisConfig(Model):

@@ -110,6 +110,8 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
             "backups: archives lie on claims of the cluster only; with `backups.objectStore` base backups and "
             "the write-ahead log go outside it, too, for any point in time"
         )
+    if stack.data.postgres.pooler:
+        images.resolve("pgbouncer")
     return Kubernetes(
         KubernetesSettings(
             stack=name,

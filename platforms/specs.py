@@ -271,6 +271,8 @@ class PostgresSpec:
     """Size of the data volume in bytes, where the platform can reserve it."""
     retain: bool
     """Keep the data when the stack is destroyed."""
+    pooled: bool = False
+    """Offer an endpoint whose connections are shared by transaction, where the platform has one."""
     backups: BackupPolicy | None = None
     """None: there are none."""
     after: Sequence[Started] = ()
@@ -295,6 +297,7 @@ class Database(Started):
     primary: Endpoint
     replica: Endpoint | None
     pooled: Endpoint | None
+    """The primary through a pool; nothing that outlives a transaction holds there (locks, temporary tables)."""
     metrics: Endpoint
     backups: Endpoint | None
     """Age and state of the backups, as metrics; None where there are none."""

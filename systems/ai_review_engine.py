@@ -127,6 +127,8 @@ class _Common:
     system: SystemConfig
     root: System
     uses: tuple[Endpoint, ...]
+    owner: Endpoint
+    """PostgreSQL without a pool in between, for what changes its tables."""
     env: Mapping[str, str]
     stores: Mapping[str, UrlTemplate]
     """Credentials of the data engines: for the API and the workers only (ARE-027, ARE-072)."""
@@ -138,11 +140,12 @@ class _Common:
     @classmethod
     def of(cls, system: SystemConfig, stack: StackConfig, root: System, data: DataLayer) -> _Common:
         """From the configuration and the data engines."""
-        primary, cache = data.postgres.primary, data.redis.primary
+        primary, cache = data.postgres.pooled or data.postgres.primary, data.redis.primary
         return cls(
             system=system,
             root=root,
             uses=(primary, cache),
+            owner=data.postgres.primary,
             env={"APP_ENVIRONMENT": stack.environment, "LOG_DIR": f"{ROOT}/logs"},
             stores={
                 # ARE-035, ARE-036, ARE-047: the primaries.
@@ -187,9 +190,9 @@ class _Common:
                 working_dir=f"{ROOT}/apps/api",
                 resources=Resources(cpu=0.5, memory=256 * MIB),
                 env=self.env,
-                secrets=self.stores,
+                secrets={**self.stores, "DATABASE_URL": UrlTemplate(endpoint=self.owner)},
                 files=self.files,
-                uses=self.uses,
+                uses=[self.owner, self.stores["REDIS_URL"].endpoint],
                 after=after,
             ),
             parent=self.root,
@@ -254,6 +257,7 @@ def _data(stack: StackConfig, root: System) -> DataLayer:
                 resources=Resources(cpu=1.0, memory=stack.data.postgres.memory),
                 storage=stack.data.postgres.storage,
                 retain=stack.data.retain_on_destroy,
+                pooled=stack.data.postgres.pooler,
                 backups=backups,
             ),
             redis=RedisSpec(

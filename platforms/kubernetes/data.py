@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from pulumi import Input, Resource, ResourceOptions
 
 from platforms import engines
-from platforms.kubernetes import barman, network
+from platforms.kubernetes import barman, network, pooler
 from platforms.kubernetes.context import Context, KeptSecret, Manifest, PodGrant, after
 from platforms.kubernetes.pods import compute, template
 from platforms.kubernetes.settings import settings_of
@@ -87,9 +87,11 @@ class KubernetesData:
         exporter = engines.postgres_exporter(image("postgres-exporter"), primary, password, served)
         metrics = self.workloads.serve(f"{name}-exporter", exporter, parent=parent).reached_at
         backups = self._backups(name, "postgres", primary, password, spec.backups, served, parent)
-        return Database(
-            primary=primary, replica=standby, pooled=None, metrics=metrics, backups=backups, ready=served.ready
-        )
+        ready, pooled = [*served.ready], None
+        if spec.pooled:
+            ready += pooler.pool(name, self.workloads, primary, served, parent=parent).ready
+            pooled = pooler.pooled(self.workloads, primary)
+        return Database(primary=primary, replica=standby, pooled=pooled, metrics=metrics, backups=backups, ready=ready)
 
     def redis(self, name: str, spec: RedisSpec, *, parent: Resource) -> Database:
         """Redis 7, persisted by append-only file and snapshot, with a replica (ARE-045, ARE-046, ARE-050)."""
