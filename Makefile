@@ -31,17 +31,23 @@ refresh: ## bring the state up to what really is there
 	@$(READY) --stack $(STACK)
 	@$(PY) -m toolchain.deploy refresh --stack $(STACK) $(ARGS)
 
-# The end-to-end tests mostly wait for containers: the others run beside them, and are printed when they are done.
-test: ## format, lint, types and all tests, on a real Docker Engine where there is one (ARGS="tests/unit -k …": some)
+# The end-to-end tests mostly wait for containers: the cluster and the other tests come beside them, and are printed
+# when they are done. Then the cluster is free for its own end-to-end tests.
+TESTENV := eval "$$($(PYTHON) -m toolchain.environment)"
+LOG     := .toolchain/logs/tests.log
+test: ## format, lint, types and all tests, on a real Docker Engine and a real cluster (ARGS="tests/unit -k …": some)
 	@$(READY) --tests
 	@$(MAKE) --no-print-directory lint
 ifeq ($(strip $(ARGS)),)
-	@eval "$$($(PYTHON) -m toolchain.environment)" && \
-	  { pytest --ignore=tests/docker >.toolchain/logs/tests.log 2>&1 & others=$$!; trap "kill $$others" INT TERM; \
-	    pytest tests/docker; end_to_end=$$?; wait $$others; rest=$$?; \
-	    cat .toolchain/logs/tests.log; exit $$((end_to_end || rest)); }
+	@{ $(READY) --tests --cluster >$(LOG) 2>&1; $(TESTENV) && \
+	     pytest --ignore=tests/docker --ignore=tests/kubernetes >>$(LOG) 2>&1; } & others=$$!; \
+	  trap "kill $$others" INT TERM; \
+	  ( $(TESTENV) && pytest tests/docker ); docker=$$?; \
+	  wait $$others; rest=$$?; cat $(LOG); \
+	  ( $(TESTENV) && pytest tests/kubernetes ); kubernetes=$$?; \
+	  exit $$((docker || rest || kubernetes))
 else
-	@eval "$$($(PYTHON) -m toolchain.environment)" && pytest $(ARGS)
+	@$(TESTENV) && pytest $(ARGS)
 endif
 
 check: ## format, lint, types, and the tests that need no engine

@@ -144,9 +144,14 @@ def on_local_cluster(stack: str) -> bool:
     file = ROOT / f"Pulumi.{stack}.yaml"
     if not file.is_file() or not re.search(rf"(?m)^[^#\n]*\bcontext:\s*[\"']?{LOCAL_CONTEXT}\b", file.read_text()):
         return False
+    return not given_cluster()
+
+
+def given_cluster() -> bool:
+    """Whether a kubeconfig of the user's has the local cluster's context: of another clone's cluster, say."""
     given = os.environ.get("KUBECONFIG", "").split(os.pathsep)
     own = [Path(part) for part in given if part and part != str(KUBECONFIG)]
-    return not any(LOCAL_CONTEXT in one.read_text() for one in own if one.is_file())
+    return any(LOCAL_CONTEXT in one.read_text() for one in own if one.is_file())
 
 
 def cluster() -> None:
@@ -186,6 +191,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m toolchain.bootstrap", description=__doc__)
     parser.add_argument("--stack", default="dev", help="stack to make ready (default: dev)")
     parser.add_argument("--tests", action="store_true", help="also what the tests and tools need")
+    parser.add_argument("--cluster", action="store_true", help="also the local cluster, unless a kubeconfig names one")
     parser.add_argument("--only-venv", action="store_true", help="only the virtual environment")
     parser.add_argument("--no-cluster", action="store_true", help="leave the local cluster as it is: for plans")
     options = parser.parse_args()

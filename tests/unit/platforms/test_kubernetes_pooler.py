@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from config import ConfigError
-from tests.support.programs import run, stack_config
+from tests.support.programs import run, tracked
 from tests.support.recording import Graph
 
 POSTGRES = "ai-review-engine-data-postgres"
@@ -20,7 +20,7 @@ POOLED = {
 
 def staging(folder: Path, **changes: Any) -> Graph:
     """The tracked staging stack, changed by top-level keys."""
-    return run(stack_config("staging") | changes, folder, stack="staging")
+    return run(tracked("staging") | changes, folder, stack="staging")
 
 
 @pytest.fixture(scope="module")
