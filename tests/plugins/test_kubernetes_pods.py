@@ -67,7 +67,7 @@ def test_a_roll_out_ends_when_only_new_pods_are_left(pods: KubernetesStack) -> N
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ('"true", image="registry.invalid/none:1"', ["ImagePullBackOff", "registry.invalid/none:1", "no such host"]),
+        ('"true", image="registry.invalid/none:1"', ["ImagePull", "registry.invalid/none:1", "no such host"]),
         ('"sh", "-c", "echo my last words; exit 3"', ["exit code 3", "restarts", "my last words"]),
         ('"sleep", "9", resources={"requests": {"cpu": "4000"}}', ["Unschedulable", "Insufficient cpu"]),
         (
@@ -81,7 +81,7 @@ def test_a_roll_out_ends_when_only_new_pods_are_left(pods: KubernetesStack) -> N
 def test_a_pod_that_does_not_start_says_why_and_the_next_up_goes_on(
     pods: KubernetesStack, command: str, words: list[str]
 ) -> None:
-    output = pods.write(web(command, seconds=25)).up(ok=False)
+    output = pods.write(web(command, seconds=40)).up(ok=False)
     diagnostics = output.partition("Diagnostics:")[2]
     for word in words:
         assert word in diagnostics

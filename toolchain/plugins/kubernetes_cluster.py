@@ -26,7 +26,7 @@ TIMEOUTS = (10, 60)
 """Seconds to connect, and to answer one request: webhooks have up to 30."""
 UNREACHABLE = 0
 CONFLICT, NOT_FOUND = 409, 404
-WEBHOOK, TERMINATING = "failed calling webhook", "being terminated"
+WEBHOOK, TERMINATING, ACCOUNT = "failed calling webhook", "being terminated", "error looking up service account"
 CONFLICT_ADVICE = (
     "Leave such a field out of the program if the other one shall keep it (an autoscaler's replicas). Otherwise "
     "`pulumi refresh` shows the other value, and the next `up` takes the field back; or annotate the object with "
@@ -49,7 +49,7 @@ class ApiError(ProviderError):
     @property
     def early(self) -> bool:
         """Whether what the object needs is not there yet, or not gone yet."""
-        return isinstance(self, NotFound) or TERMINATING in str(self)
+        return isinstance(self, NotFound) or TERMINATING in str(self) or ACCOUNT in str(self)
 
 
 class NotFound(ApiError):
