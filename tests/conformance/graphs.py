@@ -4,20 +4,22 @@ Beside the inputs of a resource, its document holds what follows from the graph:
 
 - `count` (of a row, not of a resource): how many resources match
 - `options`: `deleteBeforeReplace`, `retainOnDelete`, `protect`
-- `startsAfter`: the services whose containers must be healthy, or done, before this one is created
-- `members`: the services in a network
+- `startsAfter`: the services whose containers or pods must be healthy, or done, before this one is created
+- `members`: the services in a Docker network
+- `reaches`, `reachedBy`: the services that a pod's network policies let it reach, and that they let in, on any port
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from tests.conformance.model import Contains, Lacks, Row
 from tests.conformance.paths import GONE, Missing, parse, put, read
+from tests.support.network_policies import AROUND, Pod, network_of, pod_of
 from tests.support.recording import Graph, Registration
 
 SERVICE: Final = "ai-platform.service"
@@ -58,7 +60,7 @@ def check(row: Row, graph: Graph) -> Finding:
     steps = parse(row.path)
     for one in matching:
         try:
-            actual = read(_document(one, graph), steps)
+            actual = read(_document(one, graph, _root(row)), steps)
         except Missing as missing:
             return Finding(row, f"{one.name} has no such property: {missing}")
         if not row.expected.holds(actual):
@@ -73,8 +75,14 @@ def mutants(row: Row, graph: Graph) -> Iterator[tuple[str, Graph]]:
         yield from _other_counts(row, graph, matching)
         return
     yield "no resource", _without(graph, matching)
-    root = row.path.split(".", 1)[0].split("[", 1)[0]
-    derived = {"startsAfter": _early, "members": _rewired, "options": _flipped}
+    root = _root(row)
+    derived = {
+        "startsAfter": _early,
+        "members": _rewired,
+        "options": _flipped,
+        "reaches": _refenced,
+        "reachedBy": _refenced,
+    }
     for one in matching:
         if root in derived:
             yield from derived[root](row, graph, one)
@@ -94,7 +102,7 @@ def _changed(row: Row, graph: Graph, one: Registration) -> Iterator[tuple[str, G
 def _early(row: Row, graph: Graph, one: Registration) -> Iterator[tuple[str, Graph]]:
     yield f"{one.name} starts at once", _with(graph, one, replace(one, depends_on=frozenset()))
     before = set(_starts_after(one, graph))
-    for service, container in {_service(each): each for each in graph.of_type(":Container")}.items():
+    for service, container in {_service(each): each for each in _workloads(graph)}.items():
         if service in before | {_service(one)} or isinstance(row.expected, Contains):
             continue
         if not isinstance(row.expected, Lacks) or service in row.expected.members:
@@ -103,7 +111,7 @@ def _early(row: Row, graph: Graph, one: Registration) -> Iterator[tuple[str, Gra
 
 
 def _rewired(row: Row, graph: Graph, one: Registration) -> Iterator[tuple[str, Graph]]:
-    members = read(_document(one, graph), parse("members"))
+    members = _members(one, graph)
     wanted = row.expected.parts if isinstance(row.expected, Contains) else None
     for container in graph.of_type(":Container"):
         networks = container.inputs.get("networksAdvanced", [])
@@ -122,6 +130,17 @@ def _rewired(row: Row, graph: Graph, one: Registration) -> Iterator[tuple[str, G
         yield f"{service} leaves", alone
 
 
+def _refenced(row: Row, graph: Graph, one: Registration) -> Iterator[tuple[str, Graph]]:
+    del row
+    policies = graph.of_type(":NetworkPolicy")
+    yield f"{one.name} without any fence", _without(graph, policies)
+    # Those that refuse everything have no rules.
+    yield (
+        f"{one.name} behind closed doors",
+        _without(graph, [policy for policy in policies if {"ingress", "egress"} & set(policy.inputs["spec"])]),
+    )
+
+
 def _flipped(row: Row, graph: Graph, one: Registration) -> Iterator[tuple[str, Graph]]:
     del row
     before, keep = one.delete_before_replace, one.retain_on_delete
@@ -131,33 +150,63 @@ def _flipped(row: Row, graph: Graph, one: Registration) -> Iterator[tuple[str, G
 
 def _other_counts(row: Row, graph: Graph, matching: list[Registration]) -> Iterator[tuple[str, Graph]]:
     name = row.resource.replace("[0-9]", "9").replace("*", "9").replace("?", "9")
-    like = matching[0] if matching else graph.of_type(":Container")[0]
+    like = matching[0] if matching else _workloads(graph)[0]
     extra = Graph([*graph.resources, replace(like, name=name, urn=f"{like.urn}~")], graph.outputs, graph.exports)
     yield "one more", extra
     if matching:
         yield "one fewer", _without(graph, matching[:1])
 
 
-def _document(one: Registration, graph: Graph) -> Mapping[str, Any]:
-    document: dict[str, Any] = {
-        **one.inputs,
-        "options": {
-            "deleteBeforeReplace": one.delete_before_replace,
-            "retainOnDelete": one.retain_on_delete,
-            "protect": one.protect,
-        },
+def _document(one: Registration, graph: Graph, root: str) -> Mapping[str, Any]:
+    """The inputs, and what follows from the graph where a path begins with it."""
+    derived: Mapping[str, Callable[[Registration, Graph], Any]] = {
+        "options": _options,
+        "startsAfter": _starts_after,
+        "members": _members,
+        "reaches": _reaches,
+        "reachedBy": _reached_by,
     }
-    if one.type.endswith(":Container"):
-        document["startsAfter"] = _starts_after(one, graph)
-    if one.type.endswith(":Network"):
-        document["members"] = sorted(
-            {
-                _service(container)
-                for container in graph.of_type(":Container")
-                if any(network["name"] == one.name for network in container.inputs.get("networksAdvanced", []))
-            }
-        )
-    return document
+    return {**one.inputs, root: derived[root](one, graph)} if root in derived else one.inputs
+
+
+def _options(one: Registration, graph: Graph) -> dict[str, bool | None]:
+    del graph
+    return {
+        "deleteBeforeReplace": one.delete_before_replace,
+        "retainOnDelete": one.retain_on_delete,
+        "protect": one.protect,
+    }
+
+
+def _members(one: Registration, graph: Graph) -> list[str]:
+    return sorted(
+        {
+            _service(container)
+            for container in graph.of_type(":Container")
+            if any(network["name"] == one.name for network in container.inputs.get("networksAdvanced", []))
+        }
+    )
+
+
+def _reaches(one: Registration, graph: Graph) -> list[str]:
+    network, mine = network_of(graph, AROUND), _pod(one)
+    return sorted({pod.name for pod in network.pods for port in pod.ports if network.allows(mine, pod, port)})
+
+
+def _reached_by(one: Registration, graph: Graph) -> list[str]:
+    network, mine = network_of(graph, AROUND), _pod(one)
+    return sorted({pod.name for pod in network.pods for port in mine.ports if network.allows(pod, mine, port)})
+
+
+def _pod(one: Registration) -> Pod:
+    if (pod := pod_of(one)) is None:
+        raise Missing("it makes no pod")
+    return pod
+
+
+def _workloads(graph: Graph) -> list[Registration]:
+    """What runs: Docker's containers, and whatever makes pods."""
+    return [one for one in graph.resources if one.type.endswith(":Container") or pod_of(one) is not None]
 
 
 def _starts_after(one: Registration, graph: Graph) -> list[str]:
@@ -170,12 +219,19 @@ def _starts_after(one: Registration, graph: Graph) -> list[str]:
             continue
         seen.add(urn)
         ahead |= by_urn[urn].depends_on
-    return sorted({_service(by_urn[urn]) for urn in seen if by_urn[urn].type.endswith(":Container")})
+    runs = {each.urn for each in _workloads(graph)}
+    return sorted({_service(by_urn[urn]) for urn in seen & runs})
 
 
-def _service(container: Registration) -> str:
-    labels = {label["label"]: label["value"] for label in container.inputs.get("labels", [])}
-    return str(labels.get(SERVICE, container.name))
+def _service(one: Registration) -> str:
+    if (pod := pod_of(one)) is not None:
+        return pod.name
+    labels = {label["label"]: label["value"] for label in one.inputs.get("labels", [])}
+    return str(labels.get(SERVICE, one.name))
+
+
+def _root(row: Row) -> str:
+    return re.split(r"[.\[ ]", row.path, maxsplit=1)[0]
 
 
 def _matching(row: Row, graph: Graph) -> list[Registration]:

@@ -10,6 +10,8 @@ PLACES: Final = {"D": "dev", "S": "staging", "P": "prod", "CI": "pipeline"}
 """Where a fact can show, as the acceptance tables abbreviate it, and the name of the stack."""
 STANDARD: Final = "standard"
 INNER_LOOP: Final = "inner-loop"
+OFF_SITE: Final = "off-site"
+"""With a bucket for backups, which the tracked stack files do not name."""
 
 
 class Expected:

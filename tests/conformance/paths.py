@@ -7,8 +7,9 @@ A path is a chain of steps, parted by ` | `, each a dotted name or the name of a
     uploads[/etc/prometheus/prometheus.yml] | yaml | scrape_configs[job_name=web].metrics_path
     networksAdvanced[*].name
 
-Lists that Docker keys by a field (`labels`, `envs`, `uploads`, `mounts`) are read by that key; `[name=value]` picks the
-one member of a list, `[*]` all of them. Each step can put a value back, which is how the tests of the tables change a
+Lists that are keyed by a field (Docker's `labels`, `envs`, `uploads`, `mounts`, Kubernetes' `env` and `volumeMounts`)
+are read by that key, and mappings of the same name as what they are; `[name=value]` picks the one member of a list,
+`[*]` all of them. Each step can put a value back, which is how the tests of the tables change a
 recorded graph and see the rows fail.
 """
 
@@ -22,7 +23,13 @@ from typing import Any, Final, Protocol
 
 import yaml
 
-KEYED: Final = {"labels": ("label", "value"), "uploads": ("file", "content"), "mounts": ("target", None)}
+KEYED: Final = {
+    "labels": ("label", "value"),
+    "uploads": ("file", "content"),
+    "mounts": ("target", None),
+    "env": ("name", "value"),
+    "volumeMounts": ("mountPath", None),
+}
 """Lists of inputs: field that is the key, field that is the value (None: the whole member)."""
 SECRET: Final = "[secret] "  # noqa: S105 - a marker
 """Stands before the value of a recorded secret."""
@@ -76,10 +83,14 @@ class Pick:
     inner: str | None = None
 
     def read(self, value: Any) -> Any:
+        if isinstance(value, dict) and self.inner is not None:
+            return Key(self.wanted).read(value)
         found = value[self._index(value)]
         return found if self.inner is None else Key(self.inner).read(found)
 
     def put(self, value: Any, inner: Any) -> Any:
+        if isinstance(value, dict) and self.inner is not None:
+            return Key(self.wanted).put(value, inner)
         index = self._index(value)
         if inner is GONE:
             return value[:index] + value[index + 1 :]
@@ -188,12 +199,12 @@ def _steps(keys: Sequence[str]) -> list[Step]:
             steps.append(Each(()))
         elif previous == "envs":
             steps.append(Variable(bare))
-        elif previous in KEYED:
-            field, inner = KEYED[previous]
-            steps.append(Pick(field, bare, inner))
         elif "=" in bare:
             field, _, wanted = bare.partition("=")
             steps.append(Pick(field, wanted))
+        elif previous in KEYED:
+            field, inner = KEYED[previous]
+            steps.append(Pick(field, bare, inner))
         else:
             steps.append(Key(bare))
         previous = bare

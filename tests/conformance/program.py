@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.conformance.graphs import normalised
-from tests.conformance.model import INNER_LOOP, PLACES
+from tests.conformance.model import INNER_LOOP, OFF_SITE, PLACES
 from tests.support import programs
 from tests.support.recording import SECRET_SIGNATURE, SIGNATURE, Graph
 
+RECORDED: Final = ("D", "S")
+"""Places whose stack files this version can deploy."""
 GENERATED: Final = (
     "ai-review-engine-data-postgres-password",
     "ai-review-engine-data-redis-password",
@@ -24,14 +26,19 @@ GENERATED: Final = (
 
 @cache
 def graph_of(place: str, profile: str) -> Graph:
-    """The graph for the stack of a place (`D`), with every system in a profile. Raises what the program raises."""
-    if place != "D":
+    """The graph for the stack of a place (`D`), under a profile. Raises what the program raises."""
+    if place not in RECORDED:
         raise LookupError(f"no graph is recorded for {PLACES[place]}")
-    config = programs.dev_config()
+    config = programs.tracked(PLACES[place])
     # The values are encrypted, and no row looks at them.
     config.pop("secrets", None)
     if profile == INNER_LOOP:
         config["systems"] = [_inner_loop(system) for system in config["systems"]]
+    elif profile == OFF_SITE:
+        config["backups"] = {"objectStore": {"bucket": "acme-backups", "region": "eu-central-1"}}
+        config["secrets"] = {
+            "objectStore": {"accessKeyId": {"secure": "its-id"}, "secretAccessKey": {"secure": "its-key"}}
+        }
     with tempfile.TemporaryDirectory() as folder:
         # Pulumi keeps its settings in context variables: in a copy of the context, they do not outlast the recording.
         recorded: Graph = copy_context().run(

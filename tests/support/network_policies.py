@@ -33,6 +33,25 @@ class Pod:
     ports: frozenset[int]
 
 
+EDGE: Final = Pod(
+    name="edge",
+    namespace="traefik",
+    labels={"app.kubernetes.io/name": "traefik"},
+    ports=frozenset({8000, 8443, 9000, 9100}),
+)
+DNS: Final = Pod(
+    name="dns", namespace="kube-system", labels={"k8s-app": "kube-dns"}, ports=frozenset({53, 1053, 9153})
+)
+OPERATOR: Final = Pod(
+    name="cnpg-operator",
+    namespace="cnpg-system",
+    labels={"app.kubernetes.io/name": "cloudnative-pg"},
+    ports=frozenset({9443, 8080}),
+)
+AROUND: Final = (EDGE, DNS, OPERATOR)
+"""Pods of the cluster that a stack deals with."""
+
+
 @dataclass(frozen=True)
 class Network:
     """Pods, the labels of their namespaces, and the policies between them."""

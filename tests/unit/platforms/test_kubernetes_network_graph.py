@@ -14,24 +14,11 @@ from typing import Any
 import pytest
 
 from tests.support.composition import Arrow, Spy, composition
-from tests.support.network_policies import Pod, network_of, own_pods
+from tests.support.network_policies import AROUND, Pod, network_of, own_pods
 from tests.support.programs import run, tracked
 from tests.support.recording import Graph
 
 SYSTEM, FOUNDATION = "ai-review-engine-staging", "ai-platform-staging"
-EDGE = Pod(
-    name="edge",
-    namespace="traefik",
-    labels={"app.kubernetes.io/name": "traefik"},
-    ports=frozenset({8000, 8443, 9000, 9100}),
-)
-DNS = Pod(name="dns", namespace="kube-system", labels={"k8s-app": "kube-dns"}, ports=frozenset({53, 1053, 9153}))
-OPERATOR = Pod(
-    name="cnpg-operator",
-    namespace="cnpg-system",
-    labels={"app.kubernetes.io/name": "cloudnative-pg"},
-    ports=frozenset({9443, 8080}),
-)
 STRANGERS = (
     Pod(name="stranger", namespace="default", labels={"ai-platform/service": "api"}, ports=frozenset({80})),
     Pod(name="stranger-inside", namespace=SYSTEM, labels={}, ports=frozenset({80})),
@@ -44,7 +31,7 @@ STRANGERS = (
         ports=frozenset({80}),
     ),
 )
-OTHERS = (EDGE, DNS, OPERATOR, *STRANGERS)
+OTHERS = (*AROUND, *STRANGERS)
 
 # What is more than the composition, each with its reason.
 INSTANCES = {
