@@ -18,6 +18,7 @@ from platforms.specs import (
     ExecProbe,
     Health,
     HttpProbe,
+    Queue,
     Resources,
     Scale,
     SecretRef,
@@ -73,7 +74,11 @@ class WorkerPoolArgs:
     workers: int
     """Number of workers."""
     scale: Scale | None = None
-    """Scaling by load instead of a fixed number."""
+    """Scaling by load and queue instead of a fixed number."""
+    queue: str = "celery"
+    """List of the broker that jobs wait in; the default is Celery's."""
+    waiting: int = 10
+    """Jobs that may wait for each worker, where the platform scales by the queue (ARE-033 leaves the number open)."""
     env: Mapping[str, Input[str]] = field(default_factory=dict)
     """Plain environment variables of workers and scheduler."""
     secrets: Mapping[str, SecretRef | UrlTemplate] = field(default_factory=dict)
@@ -120,7 +125,7 @@ def _worker(args: WorkerPoolArgs) -> ServiceSpec:
         working_dir=args.working_dir,
         resources=args.resources,
         replicas=args.workers,
-        scale=args.scale,
+        scale=_scale(args),
         rollout="overlap",
         health=_health(args.worker_health),
         env=args.env,
@@ -133,6 +138,14 @@ def _worker(args: WorkerPoolArgs) -> ServiceSpec:
         stop_grace=args.stop_grace,
         labels=args.labels,
     )
+
+
+def _scale(args: WorkerPoolArgs) -> Scale | None:
+    if args.scale is None:
+        return None
+    database = int(args.broker.database or args.broker.endpoint.database or 0)
+    queue = Queue(broker=args.broker.endpoint, database=database, name=args.queue, waiting=args.waiting)
+    return replace(args.scale, queue=queue)
 
 
 def _beat(args: WorkerPoolArgs, scheduler: Scheduler) -> ServiceSpec:

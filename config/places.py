@@ -89,6 +89,8 @@ class KubernetesPlatform(Model):
     """Cores of limits for each requested core: the upper bounds are shared, the requests are kept free."""
     storage_class: Text | None = Field(default=None, examples=["standard"])
     """StorageClass of volumes; left out, the cluster's default."""
+    autoscaler: Literal["hpa", "keda"] = Field(default="hpa", examples=["keda"])
+    """What scales workers: the cluster's own autoscaler by CPU, or KEDA by their queue, too (ARE-033)."""
     addons: Literal["install", "existing"] = Field(default="install", examples=["install"])
     """Whether operators are installed by pinned charts or expected on the cluster."""
 

@@ -119,6 +119,7 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
             cluster=ClusterSettings(
                 storage_class=platform.storage_class,
                 overcommit=platform.cpu_overcommit,
+                keda=platform.autoscaler == "keda",
                 object_store=_object_store(stack),
                 engine_image=images.resolve,
                 metrics_image=images.named("prometheus"),

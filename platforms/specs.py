@@ -85,6 +85,19 @@ class Resources:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Queue:
+    """A list in Redis: its length tells how much work waits."""
+
+    broker: Endpoint
+    database: int
+    """Number of the logical database."""
+    name: str
+    """Key of the list."""
+    waiting: int
+    """Jobs that may wait for each replica; more of them ask for another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Scale:
     """Bounds between which the platform chooses the number of replicas by their load."""
 
@@ -96,6 +109,8 @@ class Scale:
     """Average load that is aimed at, in percent of `Resources.cpu` (ARE-013, ARE-033)."""
     memory: int | None = 80
     """The same of `Resources.memory`; None: memory says nothing about the load."""
+    queue: Queue | None = None
+    """What the replicas take their work from, for platforms that can ask it (ARE-033); they count the load besides."""
 
 
 @dataclass(frozen=True, kw_only=True)

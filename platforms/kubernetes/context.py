@@ -61,6 +61,8 @@ class ClusterSettings:
     """None: the cluster's default."""
     overcommit: float
     """Cores of limits for each requested core."""
+    keda: bool
+    """KEDA is there, and scales what has a queue."""
     object_store: ObjectStore | None
     """Where base backups and the write-ahead log go; None: nowhere."""
     engine_image: Callable[[str], str]

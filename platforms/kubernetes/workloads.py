@@ -12,7 +12,7 @@ from typing import Any
 import pulumi_kubernetes as kubernetes
 from pulumi import Input, Output, Resource, ResourceOptions
 
-from platforms.kubernetes import network
+from platforms.kubernetes import network, scaling
 from platforms.kubernetes.context import Context, Manifest, PodGrant, after
 from platforms.kubernetes.pods import template
 from platforms.kubernetes.settings import settings_of
@@ -21,7 +21,6 @@ from platforms.specs import (
     Completed,
     Endpoint,
     JobSpec,
-    Scale,
     Served,
     ServiceSpec,
     Volume,
@@ -31,8 +30,6 @@ HISTORY = 3
 """Releases that `kubectl rollout undo` can go back to."""
 JOB_ATTEMPTS, JOB_SECONDS = 2, 600
 """A job is tried again this often, and ends at the latest after this time."""
-SCALE_DOWN_SECONDS = 120
-"""Load has to stay low for this long before replicas are taken away."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class KubernetesWorkloads:
             # Behind the pods: its creation waits for one that is ready.
             ready.append(self.expose(name, spec, parent=parent, depends_on=[deployment]))
         if spec.scale is not None:
-            self._autoscaler(name, spec, spec.scale, deployment, parent)
+            scaling.scale(self.context, name, spec, spec.scale, deployment.metadata["name"], parent=parent)
         if replicas(spec) > 1:
             self.budget(name, spec.service, spec.role, parent=parent)
         return Served(endpoint=endpoint, ready=ready)
@@ -196,43 +193,6 @@ class KubernetesWorkloads:
             opts=ResourceOptions(parent=parent, retain_on_delete=volume.retain),
         )
         return claim
-
-    def _autoscaler(self, name: str, spec: ServiceSpec, scale: Scale, deployment: Any, parent: Resource) -> None:
-        # Utilisation counts by requests; what is aimed at is a share of the upper bound.
-        cpu = round(scale.cpu * self.context.cluster.overcommit)
-        metrics = [("cpu", cpu), *([("memory", scale.memory)] if scale.memory else [])]
-        kubernetes.autoscaling.v2.HorizontalPodAutoscaler(
-            f"{name}-scale",
-            metadata=self.context.metadata(f"{name}-scale", spec.service, spec.role),
-            spec={
-                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment.metadata["name"]},
-                "minReplicas": scale.min,
-                "maxReplicas": scale.max,
-                "metrics": [
-                    {
-                        "type": "Resource",
-                        "resource": {"name": resource, "target": {"type": "Utilization", "averageUtilization": share}},
-                    }
-                    for resource, share in metrics
-                ],
-                "behavior": {
-                    "scaleUp": {
-                        "stabilizationWindowSeconds": 0,
-                        "selectPolicy": "Max",
-                        "policies": [
-                            {"type": "Percent", "value": 100, "periodSeconds": 30},
-                            {"type": "Pods", "value": 2, "periodSeconds": 30},
-                        ],
-                    },
-                    "scaleDown": {
-                        "stabilizationWindowSeconds": SCALE_DOWN_SECONDS,
-                        "selectPolicy": "Max",
-                        "policies": [{"type": "Pods", "value": 1, "periodSeconds": 60}],
-                    },
-                },
-            },
-            opts=ResourceOptions(parent=parent),
-        )
 
 
 def replicas(spec: ServiceSpec) -> int:
