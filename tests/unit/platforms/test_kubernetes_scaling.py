@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.programs import run, stack_config
+from tests.support.programs import run, tracked
 from tests.support.recording import SECRET, Graph
 
 WORKER = "ai-review-engine-jobs-worker"
@@ -15,7 +15,7 @@ WORKER = "ai-review-engine-jobs-worker"
 
 def staging(folder: Path, autoscaler: str) -> Graph:
     """The tracked staging stack with one of the autoscalers."""
-    config = stack_config("staging")
+    config = tracked("staging")
     return run(config | {"platform": config["platform"] | {"autoscaler": autoscaler}}, folder, stack="staging")
 
 
