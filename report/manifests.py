@@ -103,6 +103,9 @@ def _object(entry: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     """Logical name and object."""
     _, group, kind = entry["type"].split(":")
     made: dict[str, Any] = {"apiVersion": group.removeprefix("core/"), "kind": kind, **entry["inputs"]}
+    if kind in CLUSTER_WIDE and isinstance(made.get("metadata"), Mapping):
+        # Without a cluster, a plugin may take every kind for one that stands in a namespace.
+        made["metadata"] = {key: value for key, value in made["metadata"].items() if key != "namespace"}
     return entry["name"], made
 
 
