@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from policies.container import Container, Tag, User, Variable, Words
-from policies.values import UNKNOWN, Sensitive, blocks, dig, entries, reveal
+from policies.values import UNKNOWN, Sensitive, blocks, dig, entries, has_unknown, reveal
 
 PREFIX: Final = "kubernetes:"
 DEPLOYMENT: Final = "kubernetes:apps/v1:Deployment"
@@ -21,7 +21,12 @@ DATABASE: Final = "kubernetes:postgresql.cnpg.io/v1:Cluster"
 """CloudNativePG's: its operator makes the pods, and what they may do is the operator's."""
 METRICS_SERVER: Final = "kubernetes:monitoring.coreos.com/v1:Prometheus"
 """Its operator makes the pods, as that of `DATABASE` does."""
-OPERATED: Final = {DATABASE: ("postgres", "imageName"), METRICS_SERVER: ("prometheus", "image")}
+POOLER: Final = "kubernetes:postgresql.cnpg.io/v1:Pooler"
+OPERATED: Final = {
+    DATABASE: ("postgres", "imageName"),
+    METRICS_SERVER: ("prometheus", "image"),
+    POOLER: ("pgbouncer", "image"),
+}
 """Types whose operator makes the pods: name of the container, and what the type calls its image."""
 PERSISTENT_VOLUME: Final = "kubernetes:core/v1:PersistentVolume"
 
@@ -94,17 +99,22 @@ def containers(kind: str, marked: Mapping[str, Any], role: str | None) -> tuple[
     """Containers of the resource's pod, those that prepare others last; of a database what it says about them."""
     if kind in OPERATED:
         described = reveal(dig(marked, "spec"))
+        if kind == POOLER:
+            # Its pods are described as those of a Deployment are, as far as the operator does not.
+            listed = dig(described, "template", "spec", "containers")
+            found = [_operated(kind, one, role) for one in blocks(listed) or [{}]]
+            return () if has_unknown([described, listed]) else tuple(found)
         return () if described is UNKNOWN else (_operated(kind, described, role),)
     spec = dig(template(kind, marked), "spec")
-    found = []
+    made = []
     for key in ("containers", "initContainers"):
         listed = dig(spec, key)
         count = len(inner) if isinstance(inner := reveal(listed), list) else 0
         for index in range(count):
             one = dig(listed, index)
             if isinstance(reveal(one), Mapping):
-                found.append(_container(kind, one, reveal(spec), role, prepares=key == "initContainers"))
-    return tuple(found)
+                made.append(_container(kind, one, reveal(spec), role, prepares=key == "initContainers"))
+    return tuple(made)
 
 
 def labels(plain: Mapping[str, Any]) -> dict[str, str]:
@@ -195,7 +205,7 @@ def _operated(kind: str, spec: Any, role: str | None) -> Container:
     raw: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {}
     name, image = OPERATED[kind]
     return Container(
-        name=name,
+        name=str(raw.get("name") or name),
         role=role,
         words=WORDS,
         image=dig(spec, image),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policies.kubernetes import DATABASE, DEPLOYMENT, METRICS_SERVER, PODS, REPLICA_SET, STATEFUL_SET, template
+from policies.kubernetes import DATABASE, DEPLOYMENT, METRICS_SERVER, PODS, POOLER, REPLICA_SET, STATEFUL_SET, template
 from policies.subject import Resource
 from policies.values import UNKNOWN, blocks, dig, has_unknown
 
@@ -66,6 +66,10 @@ def pod_labels(resource: Resource) -> Any:
         inherited = dig(resource.properties, "spec", "inheritedMetadata", "labels")
         own = {"cnpg.io/cluster": name(resource), "cnpg.io/podRole": "instance"}
         return inherited if inherited is UNKNOWN else {**(inherited if isinstance(inherited, Mapping) else {}), **own}
+    if resource.type == POOLER:
+        given = dig(resource.properties, "spec", "template", "metadata", "labels")
+        own = {"cnpg.io/poolerName": name(resource)}
+        return given if given is UNKNOWN else {**(given if isinstance(given, Mapping) else {}), **own}
     if resource.type == METRICS_SERVER:
         inherited = dig(resource.properties, "spec", "podMetadata", "labels")
         return inherited if inherited is UNKNOWN or isinstance(inherited, Mapping) else {}

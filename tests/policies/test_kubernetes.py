@@ -8,7 +8,17 @@ from typing import Any
 import pytest
 
 from policies.engine import subject
-from policies.kubernetes import CRON_JOB, DATABASE, DEPLOYMENT, JOB, METRICS_SERVER, PODS, STATEFUL_SET, quantity
+from policies.kubernetes import (
+    CRON_JOB,
+    DATABASE,
+    DEPLOYMENT,
+    JOB,
+    METRICS_SERVER,
+    PODS,
+    POOLER,
+    STATEFUL_SET,
+    quantity,
+)
 from policies.objects import (
     AUTOSCALERS,
     BUDGET,
@@ -276,6 +286,16 @@ def test_what_an_operator_runs_is_limited_and_named_too(kind: str, image: str) -
     ):
         assert len(texts(rule, found, kind)) == 1
     assert texts("security-container-require-user", found, kind) == []
+
+
+def test_what_a_pool_of_connections_runs_is_limited_and_selected_too() -> None:
+    small = {"name": "pgbouncer", "image": "pgbouncer:1", "resources": {"limits": {"memory": "8Mi"}}}
+    pooler = {"template": {"metadata": {"labels": SERVICE_LABEL}, "spec": {"containers": [small]}}}
+    assert len(texts("resources-container-limit-memory", kube(pooler), POOLER)) == 1
+    assert len(texts("resources-container-limit-memory", kube({"cluster": {"name": "db"}}), POOLER)) == 1
+    assert texts("resources-container-limit-memory", kube({"template": UNKNOWN}), POOLER) == []
+    assert messages("network-pod-require-policy", [one(POOLER, pooler), policy("api", FINDS)]) == []
+    assert len(messages("network-pod-require-policy", [one(POOLER, pooler)])) == 1
 
 
 def test_a_message_names_object_and_container() -> None:
