@@ -10,7 +10,7 @@ import pytest
 
 from tests.docker.conftest import PLATFORM
 from tests.docker.stack import Stack
-from tests.docker.traffic import Traffic, trust
+from tests.support.traffic import Traffic, trust
 
 MAIN = "/srv/ai-review-engine/apps/api/api/main.py"
 WORDS = "the feature flags cannot be read"

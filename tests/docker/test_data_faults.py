@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import pytest
 
 from tests.docker.conftest import PLATFORM
-from tests.docker.faults import Clients, clients, events, kill, query, redis, restarts, run
+from tests.docker.faults import events, kill, redis, restarts, run
 from tests.docker.stack import Stack, eventually
+from tests.support.clients import Clients, clients
 
 ANSWER_SECONDS = 15.0
 """A client is never left without an answer for longer; the limits of the API add up to less."""
@@ -39,7 +40,7 @@ def await_done(stack: Stack, *jobs: str, seconds: float = 90) -> None:
     """Return when a worker has done every job. Asks the database: the API would answer from its cache afterwards."""
     ids = ", ".join(f"'{job}'" for job in jobs)
     ask = f"SELECT count(*) FROM jobs WHERE id IN ({ids}) AND state = 'done'"  # noqa: S608 - ids of the API's
-    eventually(lambda: int(query(stack, ask)) == len(jobs), seconds=seconds, what=f"{len(jobs)} jobs are done")
+    eventually(lambda: int(stack.query(ask)) == len(jobs), seconds=seconds, what=f"{len(jobs)} jobs are done")
 
 
 def await_ready(stack: Stack) -> None:
@@ -65,7 +66,7 @@ class Before:
 
 def rows_now(stack: Stack) -> Before:
     """The jobs that must be there from now on."""
-    rows, at = query(stack, "SELECT count(*), now() FROM jobs").split("|")
+    rows, at = stack.query("SELECT count(*), now() FROM jobs").split("|")
     return Before(int(rows), at)
 
 
@@ -79,7 +80,7 @@ def assert_kept(
     """
     await_ready(stack)
     count = f"SELECT count(*) FROM jobs WHERE created_at <= '{before.at}'"  # noqa: S608 - a time of the database's
-    assert int(query(stack, count)) == before.rows
+    assert int(stack.query(count)) == before.rows
     redis(stack, "-n", "2", "FLUSHDB")  # The API's cache would hide what the database has lost.
     for job, text in written.items():
         assert stack.get(f"/api/jobs/{job}").text == text
@@ -233,7 +234,7 @@ def _another_version(image: str, packages: str) -> str:
 def versions(stack: Stack) -> dict[str, str]:
     """What the engines say that they are, down to the package."""
     package = run(stack, "redis", "sh", "-c", "dpkg-query -W redis-server || redis-server --version")
-    return {"postgres": query(stack, "SELECT version()"), "redis": package}
+    return {"postgres": stack.query("SELECT version()"), "redis": package}
 
 
 def test_another_release_of_the_api_and_another_memory_limit_keep_what_was_written(

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.docker.conftest import PLATFORM
-from tests.docker.faults import events, kill, query, redis, restarts
+from tests.docker.faults import events, kill, redis, restarts
 from tests.docker.stack import Stack, eventually
 
 VISIBILITY_SECONDS = 12
@@ -44,14 +44,14 @@ def jobs(stack: Stack, ids: list[str]) -> list[dict[str, str]]:
     """The rows of the jobs, from the database; times in seconds since the epoch."""
     wanted = ", ".join(f"'{one}'" for one in ids)
     columns = "id, state, attempts, worker, extract(epoch FROM started_at), extract(epoch FROM finished_at)"
-    rows = query(stack, f"SELECT {columns} FROM jobs WHERE id IN ({wanted}) ORDER BY id")  # noqa: S608 - ids of the API's
+    rows = stack.query(f"SELECT {columns} FROM jobs WHERE id IN ({wanted}) ORDER BY id")  # noqa: S608 - ids of the API's
     names = ("id", "state", "attempts", "worker", "started", "finished")
     return [dict(zip(names, row.split("|"), strict=True)) for row in rows.splitlines()]
 
 
 def test_the_jobs_of_killed_workers_are_done_by_others_and_once(stack: Stack) -> None:
     workers = {str(one.attrs["Config"]["Hostname"]): one for one in stack.containers("worker")}
-    rows = int(query(stack, "SELECT count(*) FROM jobs"))
+    rows = int(stack.query("SELECT count(*) FROM jobs"))
     ids = [str(stack.post("/api/jobs", {"text": f"# TODO: {number}"}).json["id"]) for number in range(JOBS)]
 
     def running(*hosts: str) -> list[dict[str, str]]:
@@ -86,13 +86,12 @@ def test_the_jobs_of_killed_workers_are_done_by_others_and_once(stack: Stack) ->
         what="no task waits for anything",
     )
     assert [(row["id"], row["finished"]) for row in jobs(stack, ids)] == [(row["id"], row["finished"]) for row in done]
-    assert int(query(stack, "SELECT count(*) FROM jobs")) == rows + JOBS
+    assert int(stack.query("SELECT count(*) FROM jobs")) == rows + JOBS
 
 
 def ticks(stack: Stack, since: float) -> list[dict[str, Any]]:
     """The recorded ticks that were sent after `since`, oldest first."""
-    rows = query(
-        stack,
+    rows = stack.query(
         "SELECT tick, scheduler, extract(epoch FROM published_at) FROM heartbeats"  # noqa: S608 - a number
         f" WHERE published_at > to_timestamp({since}) ORDER BY published_at",
     )

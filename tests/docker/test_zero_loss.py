@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from tests.docker.conftest import PLATFORM
 from tests.docker.stack import Stack, eventually
-from tests.docker.traffic import CLIENTS, KINDS, Traffic, trust
+from tests.support.traffic import CLIENTS, KINDS, Traffic, trust
 
 RELEASE = "ai-platform-e2e/release:2"
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from tests.docker.stack import Stack, eventually
+from tests.support.deployment import Connection, Deployment, eventually
 
 PACE = 0.4
 """Seconds between two requests of one client: sixteen clients send 40 a second."""
@@ -119,7 +119,7 @@ class Client:
 class Traffic:
     """Requests for as long as the `with` block lasts; TLS is verified against `trust`."""
 
-    stack: Stack
+    stack: Deployment
     trust: ssl.SSLContext
     run: str = field(default_factory=lambda: f"run {uuid.uuid4()}")
     """In the text of every job that this traffic makes."""
@@ -153,7 +153,7 @@ class Traffic:
 
     def connect(self) -> http.client.HTTPSConnection:
         """A new connection."""
-        return http.client.HTTPSConnection("localhost", self.stack.port, timeout=TIMEOUT, context=self.trust)
+        return Connection(self.stack.host, self.stack.port, timeout=TIMEOUT, context=self.trust)
 
     def count(self, client: Client, start: float, outcome: int | str) -> None:
         """Note how a request ended: with a status, or why it did not."""
@@ -210,17 +210,12 @@ class Traffic:
         assert jobs(self.stack, self.run) == created, self.report()
 
 
-def jobs(stack: Stack, text: str) -> int:
+def jobs(stack: Deployment, text: str) -> int:
     """How many jobs the database holds whose text begins so."""
-    sql = f"SELECT count(*) FROM jobs WHERE starts_with(text, '{text}')"  # noqa: S608 - a UUID of our own
-    command = ["psql", "-qAt", "-h", "/var/run/postgresql", "-U", "ai_review", "-d", "ai_review_dev", "-c", sql]
-    code, output = stack.containers("postgres")[0].exec_run(command, user="0")
-    assert isinstance(output, bytes)
-    assert code == 0, output
-    return int(output)
+    return int(stack.query(f"SELECT count(*) FROM jobs WHERE starts_with(text, '{text}')"))  # noqa: S608 - our own UUID
 
 
-def trust(stack: Stack, *authorities: str) -> ssl.SSLContext:
+def trust(stack: Deployment, *authorities: str) -> ssl.SSLContext:
     """TLS that trusts the stack's authority, and others besides."""
     context = stack.trust()
     for pem in authorities:
