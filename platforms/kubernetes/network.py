@@ -17,7 +17,9 @@ from platforms.specs import Endpoint
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 DNS_PORTS = (53, 1053)
 """Policies count at the pod: CoreDNS without privileges listens at the second."""
-PRIVATE = ("10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+INSIDE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
+"""Addresses of clusters and of the networks around them."""
+PRIVATE = (*INSIDE, "169.254.0.0/16")
 """Addresses that are not the Internet's, the metadata services of clouds among them."""
 
 API_PORTS = (443, 6443)
@@ -133,9 +135,9 @@ def admit_namespace(context: Context, name: str, grant: PodGrant, namespace: str
 
 
 def api_server() -> Manifest:
-    """A rule of egress: the API server, by its Service and by where that leads."""
+    """A rule of egress: the API server, by its Service and by where that leads; never the Internet."""
     return {
-        "to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}],
+        "to": [{"ipBlock": {"cidr": cidr}} for cidr in INSIDE],
         "ports": [{"protocol": "TCP", "port": port} for port in API_PORTS],
     }
 
