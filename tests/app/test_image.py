@@ -13,7 +13,7 @@ from tests.app.sources import APPS
 SECRETS = ("DATABASE_URL", "CELERY_BROKER_URL", "CELERY_RESULT_BACKEND", "REDIS_URL")
 
 
-@pytest.mark.fact("ARE-018", stack="D")
+@pytest.mark.fact("ARE-018", stack="D S")
 def test_the_virtual_environment_is_first_in_path(app: Running) -> None:
     _, output = app.api.execute(
         "sh", "-c", "for name in python uvicorn celery streamlit; do command -v $name; done; echo $PATH"

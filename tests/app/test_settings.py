@@ -27,7 +27,7 @@ def test_the_files_hold_the_documented_values(environment: str, debug: bool, hos
     assert (loaded.database_host, loaded.database_port, loaded.database_name) == (host, 5432, name)
 
 
-@pytest.mark.fact("ARE-019", stack="D")
+@pytest.mark.fact("ARE-019", stack="D S")
 def test_the_environment_file_wins_over_default_and_the_variables_over_both() -> None:
     assert settings.load({}).database_name == "ai_review_dev"
     assert settings.load({"HEARTBEAT_SECONDS": "2.5"}).schedule_heartbeat_seconds == 2.5
@@ -42,7 +42,7 @@ def broken(tmp_path: Path, default: str, environment: str = "environment: stagin
     return str(caught.value)
 
 
-@pytest.mark.fact("ARE-106", stack="D")
+@pytest.mark.fact("ARE-106", stack="D S")
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

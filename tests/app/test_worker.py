@@ -105,7 +105,7 @@ def test_waiting_for_the_database_does_not_block_the_other_tasks_of_a_worker(app
     api.remove()
 
 
-@pytest.mark.fact("ARE-037", stack="D")
+@pytest.mark.fact("ARE-037", stack="D S")
 def test_a_stopped_worker_ends_its_review_first(app: Running, lab: Lab) -> None:
     environment = own_queue(lab, 4, REVIEW_LATENCY_SECONDS="3")
     api, worker = start_api(lab, environment), start_worker(lab, environment)
