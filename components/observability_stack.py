@@ -29,6 +29,8 @@ class ObservabilityStackArgs:
     """URL of the system, for links in alerts and dashboards."""
     grafana: bool
     """Whether dashboards are shown, too."""
+    logs_kept: int | None = None
+    """Seconds that collected logs are kept (ARE-068); None: they are not collected."""
     after: Sequence[Started] = ()
     """What must be healthy first."""
 
@@ -50,6 +52,7 @@ class ObservabilityStack(ComponentResource):
                 retention=args.retention,
                 external_url=args.external_url,
                 grafana=args.grafana,
+                logs_kept=args.logs_kept,
                 after=args.after,
             ),
             parent=self,
@@ -59,6 +62,7 @@ class ObservabilityStack(ComponentResource):
             for path, endpoint in (
                 (parts.metrics_path, parts.metrics),
                 (parts.dashboards_path, parts.dashboards),
+                (parts.logs_path, parts.logs),
             )
             if endpoint is not None
         )

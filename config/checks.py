@@ -36,6 +36,7 @@ def check(draft: Draft, around: Surroundings) -> Iterator[Finding]:
     yield from _backups(draft)
     yield from _object_store(draft, around.stack)
     yield from _pooler(draft)
+    yield from _logs(draft)
     yield from _secrets(draft, around.catalogue)
     if around.policy_names is not None:
         yield from _policies(draft, around.policy_names)
@@ -141,6 +142,13 @@ def _pooler(draft: Draft) -> Iterator[Finding]:
     if known and draft.stack.data.postgres.pooler and draft.stack.platform.kind == "docker":
         path = ("data", "postgres", "pooler")
         yield Finding(path, "does not work with `platform.kind: docker`: there is no pooler", "Remove it.")
+
+
+def _logs(draft: Draft) -> Iterator[Finding]:
+    known = {"observability", "platform"} <= draft.known
+    if known and draft.stack.observability.logs.store != "none" and draft.stack.platform.kind == "docker":
+        path = ("observability", "logs", "store")
+        yield Finding(path, "does not work with `platform.kind: docker`: its engine keeps the logs", "Remove it.")
 
 
 def _object_store(draft: Draft, stack: str) -> Iterator[Finding]:

@@ -20,7 +20,12 @@ from config.report import error
 from config.resolve import StackConfig
 from toolchain.images.catalog import CATALOG
 
-OPTIONAL: Mapping[str, str] = {"pgbouncer": "ghcr.io/cloudnative-pg/pgbouncer:1.24.1"}
+OPTIONAL: Mapping[str, str] = {
+    "pgbouncer": "ghcr.io/cloudnative-pg/pgbouncer:1.24.1",
+    "elasticsearch": "docker.elastic.co/elasticsearch/elasticsearch:8.19.4",
+    "kibana": "docker.elastic.co/kibana/kibana:8.19.4",
+    "fluent-bit": "cr.fluentbit.io/fluent/fluent-bit:4.0.8",
+}
 """Public images of what no stack needs until its file asks for it; `make images` leaves them out."""
 UPSTREAM: Mapping[str, str | None] = {
     **{image.name: image.reference for image in CATALOG if not image.internal},
@@ -119,9 +124,11 @@ class EngineImages:
 
         Raises ConfigError when its tag does not tell the version.
         """
-        reference = self._given(name)
-        if reference is None:
-            return {}
+        return self.versioned(name) if self._given(name) is not None else {}
+
+    def versioned(self, name: str) -> Mapping[str, str]:
+        """`image` and `version`. Raises ConfigError when it cannot be had, or its tag does not tell the version."""
+        reference = self.resolve(name)
         match = re.search(r":(v?\d+\.\d+\.\d+)[^:/]*$", reference.partition("@")[0])
         if match is None:
             raise error(

@@ -45,6 +45,9 @@ Engine = Literal[
     "backup",
     "grafana",
     "pgbouncer",
+    "elasticsearch",
+    "kibana",
+    "fluent-bit",
 ]
 """Logical names of images; `app` is the example application, which stands in where a service names no image."""
 CertificateArn = Annotated[
@@ -169,12 +172,16 @@ class Registry(Model):
 
 
 class Logs(Model):
-    """Rotation of each container's log."""
+    """Rotation of each container's log on Docker, and its collection on Kubernetes."""
 
     max_size: LogSize = Field(default="10m", examples=["10m"])
     """Size at which a log file is rotated."""
     max_files: int = Field(default=3, ge=1, le=100, examples=[3])
     """Log files that are kept."""
+    store: Literal["none", "elasticsearch"] = Field(default="none", examples=["none"])
+    """Where pods' logs are collected, searched and shown (ARE-066, ARE-067); Kubernetes, with Elastic's operator."""
+    retention: Annotated[Duration, Field(ge=86_400)] = Field(default="30d", validate_default=True, examples=["30d"])
+    """How long collected logs are kept, at least 1d (ARE-068)."""
 
 
 class Observability(Model):
@@ -191,7 +198,7 @@ class Observability(Model):
     grafana: Literal["when-available", "required", "off"] = Field(default="when-available", examples=["when-available"])
     """What to do where Grafana's image cannot be had: leave it out, or refuse."""
     logs: Logs = Field(default=Logs(), examples=[{"maxSize": "10m", "maxFiles": 3}])
-    """Rotation of each container's log."""
+    """Rotation of each container's log on Docker, and its collection on Kubernetes."""
 
 
 class PostgresConfig(Model):

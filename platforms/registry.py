@@ -25,10 +25,11 @@ from platforms.docker.edge import EdgeSettings, GivenCertificate, LocalAuthority
 from platforms.docker.platform import DockerPlatform as Docker
 from platforms.docker.platform import DockerSettings, Registry
 from platforms.kubernetes import edge as kubernetes_edge
-from platforms.kubernetes.context import ClusterSettings, ObjectStore
+from platforms.kubernetes.context import ClusterSettings, LogImages, ObjectStore
+from platforms.kubernetes.namespaces import Quota
+from platforms.kubernetes.namespaces import Registry as PullLogin
 from platforms.kubernetes.platform import KubernetesPlatform as Kubernetes
-from platforms.kubernetes.platform import KubernetesSettings, Quota
-from platforms.kubernetes.platform import Registry as PullLogin
+from platforms.kubernetes.platform import KubernetesSettings
 from platforms.protocols import Platform
 from platforms.reach import DEFAULT, silence
 
@@ -121,6 +122,7 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
                 overcommit=platform.cpu_overcommit,
                 keda=platform.autoscaler == "keda",
                 object_store=_object_store(stack),
+                logs=_log_images(stack, images),
                 engine_image=images.resolve,
                 metrics_image=images.named("prometheus"),
             ),
@@ -157,6 +159,16 @@ def _object_store(stack: StackConfig) -> ObjectStore | None:
         region=store.region,
         access_key_id=Output.secret(keys.access_key_id.get_secret_value()),
         secret_access_key=Output.secret(keys.secret_access_key.get_secret_value()),
+    )
+
+
+def _log_images(stack: StackConfig, images: EngineImages) -> LogImages | None:
+    if not stack.observability.enabled or stack.observability.logs.store == "none":
+        return None
+    return LogImages(
+        elasticsearch=images.versioned("elasticsearch"),
+        kibana=images.versioned("kibana"),
+        shipper=images.resolve("fluent-bit"),
     )
 
 

@@ -377,6 +377,8 @@ class TelemetrySpec:
     external_url: str
     """Where the metrics UI is reached through the edge."""
     grafana: bool
+    logs_kept: int | None = None
+    """Seconds that the pods' collected logs are kept; None: they are not collected."""
     after: Sequence[Started] = ()
 
 
@@ -388,3 +390,6 @@ class TelemetryParts:
     metrics_path: str
     dashboards: Endpoint | None
     dashboards_path: str
+    logs: Endpoint | None = None
+    """Where collected logs are searched and shown; None where there are none."""
+    logs_path: str = "/kibana/"

@@ -353,6 +353,8 @@ def _observability(  # noqa: PLR0913, PLR0917 - everything is watched
             retention=stack.observability.retention,
             external_url=root.url,
             grafana=EngineImages(stack).with_grafana,
+            # ARE-065 … ARE-068.
+            logs_kept=stack.observability.logs.retention if stack.observability.logs.store != "none" else None,
             after=[workers.started],
         ),
         root.scope,

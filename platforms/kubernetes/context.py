@@ -54,6 +54,18 @@ class ObjectStore:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogImages:
+    """What collects, keeps and shows logs."""
+
+    elasticsearch: Mapping[str, str]
+    """`image` and `version`."""
+    kibana: Mapping[str, str]
+    """`image` and `version`."""
+    shipper: str
+    """Image of Fluent Bit."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterSettings:
     """What the cluster offers, and how the stack uses it."""
 
@@ -65,6 +77,8 @@ class ClusterSettings:
     """KEDA is there, and scales what has a queue."""
     object_store: ObjectStore | None
     """Where base backups and the write-ahead log go; None: nowhere."""
+    logs: LogImages | None
+    """None: logs stay on their nodes."""
     engine_image: Callable[[str], str]
     """Engine name → image reference; raises `config.ConfigError` when there is none."""
     metrics_image: Mapping[str, str]

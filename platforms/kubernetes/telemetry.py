@@ -14,6 +14,8 @@ from pulumi import Input, Resource, ResourceOptions
 from platforms import grafana
 from platforms.kubernetes import network
 from platforms.kubernetes.context import LABEL, Context, Manifest, PodGrant, after, grant_of
+from platforms.kubernetes.logs import LOGS_PATH, Logs
+from platforms.kubernetes.namespaces import Namespaces
 from platforms.kubernetes.pods import compute, container_security, pod_security
 from platforms.kubernetes.workloads import KubernetesWorkloads
 from platforms.secrets import HeldSecrets
@@ -42,6 +44,7 @@ class KubernetesTelemetry:
 
     workloads: KubernetesWorkloads
     secrets: HeldSecrets
+    namespaces: Namespaces
 
     @property
     def context(self) -> Context:
@@ -58,15 +61,21 @@ class KubernetesTelemetry:
             password = self.secrets.generate(f"{name}-grafana-password", parent=parent)
             source = f"{metrics.url}{METRICS_PATH}"
             image = self.context.cluster.engine_image("grafana")
-            shown = grafana.service(
+            service = grafana.service(
                 image, metrics, source, f"{spec.external_url}{DASHBOARDS_PATH}", password, spec.dashboards, served
             )
-            dashboards = self.workloads.serve(f"{name}-grafana", shown, parent=parent).reached_at
+            dashboards = self.workloads.serve(f"{name}-grafana", service, parent=parent).reached_at
+        shown = None
+        if spec.logs_kept is not None and self.context.cluster.logs is not None:
+            collector = Logs(self.workloads, self.secrets, self.namespaces, self.context.cluster.logs)
+            shown = collector.collect(f"{name}-logs", spec.logs_kept, spec.external_url, parent=parent)
         return TelemetryParts(
             metrics=metrics,
             metrics_path=METRICS_PATH,
             dashboards=dashboards,
             dashboards_path=DASHBOARDS_PATH,
+            logs=shown,
+            logs_path=LOGS_PATH,
         )
 
     def _monitor(self, name: str, target: ScrapeTarget, interval: int, parent: Resource) -> Resource:
