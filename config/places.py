@@ -47,12 +47,14 @@ class DockerPlatform(Model):
 
 
 class Gateway(Model):
-    """The proxy that answers from outside, by the Gateway API."""
+    """The proxy that answers from outside."""
 
-    class_name: Text = Field(default="traefik", examples=["traefik"])
-    """GatewayClass; its controller must be Traefik, whose Middlewares limit bodies and keep clients on a replica."""
-    namespace: Text = Field(default="traefik", examples=["traefik"])
-    """Where the proxy's pods are: network policies let them in."""
+    kind: Literal["gateway", "ingress"] = Field(default="gateway", examples=["gateway"])
+    """`gateway`: routes of the Gateway API, for Traefik; `ingress`: Ingresses with annotations, for ingress-nginx."""
+    class_name: Text | None = Field(default=None, examples=["traefik"])
+    """GatewayClass or IngressClass, whose controller must be that one; left out, `traefik` or `nginx`."""
+    namespace: Text | None = Field(default=None, examples=["traefik"])
+    """Where the proxy's pods are: network policies let them in; left out, `traefik` or `ingress-nginx`."""
     http_port: Port = Field(default=80, examples=[80])
     """Port that clients use without TLS; it redirects."""
     https_port: Port = Field(default=443, examples=[443])
@@ -61,6 +63,12 @@ class Gateway(Model):
     """Port of the proxy's entry point without TLS."""
     https_listener: Port = Field(default=8443, examples=[8443])
     """Port of the proxy's entry point with TLS."""
+
+    @property
+    def proxy(self) -> tuple[str, str]:
+        """Class and namespace."""
+        name, namespace = ("traefik", "traefik") if self.kind == "gateway" else ("nginx", "ingress-nginx")
+        return self.class_name or name, self.namespace or namespace
 
 
 class Quota(Model):

@@ -24,6 +24,7 @@ from platforms import kubeconfig
 from platforms.docker.edge import EdgeSettings, GivenCertificate, LocalAuthority
 from platforms.docker.platform import DockerPlatform as Docker
 from platforms.docker.platform import DockerSettings, Registry
+from platforms.kubernetes import certificates
 from platforms.kubernetes import edge as kubernetes_edge
 from platforms.kubernetes.context import ClusterSettings, LogImages, ObjectStore
 from platforms.kubernetes.namespaces import Quota
@@ -127,8 +128,9 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
                 metrics_image=images.named("prometheus"),
             ),
             edge=kubernetes_edge.EdgeSettings(
-                gateway_class=platform.gateway.class_name,
-                gateway_namespace=platform.gateway.namespace,
+                kind=platform.gateway.kind,
+                gateway_class=platform.gateway.proxy[0],
+                gateway_namespace=platform.gateway.proxy[1],
                 http_port=platform.gateway.http_port,
                 https_port=platform.gateway.https_port,
                 http_listener=platform.gateway.http_listener,
@@ -172,16 +174,14 @@ def _log_images(stack: StackConfig, images: EngineImages) -> LogImages | None:
     )
 
 
-def _gateway_tls(
-    stack: StackConfig,
-) -> kubernetes_edge.StackAuthority | kubernetes_edge.Issued | kubernetes_edge.Given:
+def _gateway_tls(stack: StackConfig) -> certificates.Tls:
     if isinstance(stack.tls, CertificateFiles):
         certificate, key = _read(stack, stack.tls)
-        return kubernetes_edge.Given(certificate=certificate, key=Output.secret(key))
+        return certificates.Given(certificate=certificate, key=Output.secret(key))
     if isinstance(stack.tls, CertificateIssuer):
-        return kubernetes_edge.Issued(cluster_issuer=stack.tls.cluster_issuer)
+        return certificates.Issued(cluster_issuer=stack.tls.cluster_issuer)
     # The configuration allows no fourth mode on Kubernetes.
-    return kubernetes_edge.StackAuthority(rotation=cast(LocalCa, stack.tls).rotation)
+    return certificates.StackAuthority(rotation=cast(LocalCa, stack.tls).rotation)
 
 
 def _read(stack: StackConfig, tls: CertificateFiles) -> tuple[str, str]:

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import pulumi_kubernetes as kubernetes
-import pulumi_random as random
 from pulumi import Input, Output, Resource, ResourceOptions
 
-from platforms.certificates import authority
 from platforms.headers import SECURITY
 from platforms.kubernetes import network
+from platforms.kubernetes.certificates import Certificates, Tls, listener, secret_of
 from platforms.kubernetes.context import LABEL, Context, Manifest, PodGrant, grant_of
 from platforms.specs import Endpoint, Route
 
 GATEWAY_API = "gateway.networking.k8s.io/v1"
 TRAEFIK = "traefik.io/v1alpha1"
-CERT_MANAGER = "cert-manager.io/v1"
 METRICS_PORT = 9100
 GATEWAY = "edge"
 HTTPS = 443
@@ -33,35 +32,13 @@ RETRIES = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class StackAuthority:
-    """Certificates that cert-manager signs by an authority of the stack's own."""
-
-    rotation: int
-    """Another number makes another authority."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Issued:
-    """Certificates by an issuer that the cluster has."""
-
-    cluster_issuer: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Given:
-    """A certificate that the configuration names."""
-
-    certificate: str
-    """PEM, with its chain."""
-    key: Output[str]
-    """PEM, secret."""
-
-
-@dataclass(frozen=True, kw_only=True)
 class EdgeSettings:
     """Which gateway, on which ports, as whom."""
 
+    kind: Literal["gateway", "ingress"]
+    """Routes of the Gateway API for Traefik, or Ingresses for ingress-nginx."""
     gateway_class: str
+    """GatewayClass or IngressClass."""
     gateway_namespace: str
     """Where the proxy's pods are."""
     http_port: int
@@ -70,7 +47,7 @@ class EdgeSettings:
     http_listener: int
     https_listener: int
     """Ports of the proxy's entry points, which listeners must name."""
-    tls: StackAuthority | Issued | Given
+    tls: Tls
 
 
 @dataclass
@@ -81,12 +58,18 @@ class Gateway:
     """Of the foundation."""
     settings: EdgeSettings
     _hosts: list[str] = field(default_factory=list)
-    _authority: Output[str] | None = None
+
+    def __post_init__(self) -> None:
+        self._certificates = Certificates(self.settings.tls, self.context.stack)
 
     @property
     def authority(self) -> Output[str] | None:
         """The stack's own authority, for clients to trust; None where another one signs."""
-        return self._authority
+        return self._certificates.authority
+
+    def edge(self, context: Context) -> KubernetesEdge:
+        """The edge of one system."""
+        return KubernetesEdge(context, self)
 
     @property
     def metrics(self) -> Endpoint:
@@ -112,7 +95,8 @@ class Gateway:
         """Listen for every host; without one there is nothing to open."""
         if not self._hosts:
             return
-        certificates = self._certificates(name, parent)
+        self._certificates.begin(name, parent=parent)
+        certificates = self._certificates.issue(name, self.context, self._hosts, parent=parent)
         gateway = kubernetes.apiextensions.CustomResource(
             name,
             api_version=GATEWAY_API,
@@ -166,7 +150,7 @@ class Gateway:
             "protocol": "HTTPS",
             "port": self.settings.https_listener,
             "hostname": host,
-            "tls": {"mode": "Terminate", "certificateRefs": [{"kind": "Secret", "name": _secret(host)}]},
+            "tls": {"mode": "Terminate", "certificateRefs": [{"kind": "Secret", "name": secret_of(host)}]},
             "allowedRoutes": {
                 "namespaces": {
                     "from": "Selector",
@@ -174,87 +158,6 @@ class Gateway:
                 }
             },
         }
-
-    def _certificates(self, name: str, parent: Resource) -> list[Input[Resource]]:
-        tls = self.settings.tls
-        if isinstance(tls, Given):
-            return [self._given(name, host, tls, parent) for host in sorted(self._hosts)]
-        issuer: Manifest = {"group": "cert-manager.io", "kind": "ClusterIssuer"}
-        after: list[Resource] = []
-        if isinstance(tls, Issued):
-            issuer["name"] = tls.cluster_issuer
-        else:
-            after = [self._own_issuer(name, tls, parent)]
-            issuer |= {"kind": "Issuer", "name": "authority"}
-        return [self._certificate(name, host, issuer, after, parent) for host in sorted(self._hosts)]
-
-    def _certificate(
-        self, name: str, host: str, issuer: Manifest, after: Sequence[Resource], parent: Resource
-    ) -> Resource:
-        """ARE-076: renewed by cert-manager a third of its life before it ends."""
-        resource = f"{name}-{listener(host)}"
-        certificate: Resource = kubernetes.apiextensions.CustomResource(
-            resource,
-            api_version=CERT_MANAGER,
-            kind="Certificate",
-            metadata=self.context.metadata(
-                resource, "edge", "proxy", name=_secret(host), annotations={"pulumi.com/waitFor": "condition=Ready"}
-            ),
-            spec={
-                "secretName": _secret(host),
-                "dnsNames": [host],
-                "issuerRef": issuer,
-                "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
-                "usages": ["digital signature", "server auth"],
-            },
-            opts=ResourceOptions(parent=parent, depends_on=list(after)),
-        )
-        return certificate
-
-    def _own_issuer(self, name: str, tls: StackAuthority, parent: Resource) -> Resource:
-        # Not RandomBytes: its bytes are its id, too, which the state does not encrypt.
-        seed = random.RandomPassword(
-            f"{name}-tls-seed",
-            length=64,
-            special=False,
-            keepers={"rotation": str(tls.rotation)},
-            opts=ResourceOptions(parent=parent),
-        )
-        made = seed.result.apply(lambda text: authority(text.encode(), self.context.stack))
-        self._authority = Output.unsecret(made.apply(lambda one: one.certificate))
-        keys = kubernetes.core.v1.Secret(
-            f"{name}-authority",
-            type="kubernetes.io/tls",
-            metadata=self.context.metadata(f"{name}-authority", "edge", "proxy"),
-            string_data={"tls.crt": self._authority, "tls.key": made.apply(lambda one: one.key)},
-            opts=ResourceOptions(parent=parent),
-        )
-        issuer: Resource = kubernetes.apiextensions.CustomResource(
-            f"{name}-issuer",
-            api_version=CERT_MANAGER,
-            kind="Issuer",
-            metadata=self.context.metadata(
-                f"{name}-issuer",
-                "edge",
-                "proxy",
-                name="authority",
-                annotations={"pulumi.com/waitFor": "condition=Ready"},
-            ),
-            spec={"ca": {"secretName": keys.metadata["name"]}},
-            opts=ResourceOptions(parent=parent),
-        )
-        return issuer
-
-    def _given(self, name: str, host: str, tls: Given, parent: Resource) -> Resource:
-        resource = f"{name}-{listener(host)}"
-        secret: Resource = kubernetes.core.v1.Secret(
-            resource,
-            type="kubernetes.io/tls",
-            metadata=self.context.metadata(resource, "edge", "proxy", name=_secret(host)),
-            string_data={"tls.crt": tls.certificate, "tls.key": tls.key},
-            opts=ResourceOptions(parent=parent),
-        )
-        return secret
 
 
 @dataclass(frozen=True)
@@ -361,15 +264,6 @@ class KubernetesEdge:
             opts=ResourceOptions(parent=parent),
         )
         return service
-
-
-def listener(host: str) -> str:
-    """Name of a host's listener: a label of DNS has 63 characters at most, and a host name may be longer."""
-    return f"https-{host}".replace("*", "any")[:253]
-
-
-def _secret(host: str) -> str:
-    return f"tls-{host}".replace("*", "any")[:253]
 
 
 def _longest_first(routes: Sequence[Route]) -> list[Route]:

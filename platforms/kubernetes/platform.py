@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pulumi_kubernetes as kubernetes
@@ -10,12 +10,20 @@ from pulumi import Output, ProviderResource, Resource
 
 from platforms.kubernetes.context import ClusterSettings, Context
 from platforms.kubernetes.data import KubernetesData
-from platforms.kubernetes.edge import EdgeSettings, Gateway, KubernetesEdge
+from platforms.kubernetes.edge import EdgeSettings, Gateway
+from platforms.kubernetes.ingress import Ingresses
 from platforms.kubernetes.namespaces import Namespaces, Quota, Registry
 from platforms.kubernetes.telemetry import KubernetesTelemetry
 from platforms.kubernetes.workloads import KubernetesWorkloads
+from platforms.protocols import Edge
 from platforms.secrets import HeldSecrets
 from platforms.specs import BIND_ADDRESS, MIB, Endpoint, Health, HttpProbe, Resources, ServiceSpec
+
+FRONTS: Mapping[str, Callable[[Context, EdgeSettings], Gateway | Ingresses]] = {
+    "gateway": Gateway,
+    "ingress": Ingresses,
+}
+"""By `EdgeSettings.kind`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +70,7 @@ class KubernetesGround:
             stack=settings.stack, cluster=settings.cluster, quota=settings.quota, registries=settings.registries
         )
         context = self._namespaces.ground(name, parent=parent)
-        self._gateway = Gateway(context, settings.edge)
+        self._front = FRONTS[settings.edge.kind](context, settings.edge)
         workloads = KubernetesWorkloads(context)
         self._host_metrics = workloads.on_each_node(f"{name}-node-exporter", _node_exporter(context), parent=parent)
 
@@ -74,31 +82,31 @@ class KubernetesGround:
     @property
     def edge_metrics(self) -> Endpoint:
         """Requests and connections of the proxy."""
-        return self._gateway.metrics
+        return self._front.metrics
 
     @property
     def authority(self) -> Output[str] | None:
         """PEM certificate for clients to trust; None when another authority signs."""
-        return self._gateway.authority
+        return self._front.authority
 
     def scope(self, system: str, *, parent: Resource) -> KubernetesScope:
         """Open the namespace of a system; everything in it is labelled with the system's name."""
         context = self._namespaces.of(system, system, parent=parent)
-        return KubernetesScope(context, self._gateway, self._namespaces)
+        return KubernetesScope(context, self._front, self._namespaces)
 
     def open_edge(self, *, parent: Resource) -> None:
         """Start to answer: called once, when every system has published its routes."""
-        self._gateway.open(f"{self._name}-edge", parent=parent)
+        self._front.open(f"{self._name}-edge", parent=parent)
 
 
 class KubernetesScope:
     """Implements `platforms.protocols.Scope`."""
 
-    def __init__(self, context: Context, gateway: Gateway, namespaces: Namespaces) -> None:
+    def __init__(self, context: Context, front: Gateway | Ingresses, namespaces: Namespaces) -> None:
         self.workloads = KubernetesWorkloads(context)
         self.secrets = HeldSecrets()
         self.data = KubernetesData(self.workloads, self.secrets)
-        self.edge = KubernetesEdge(context, gateway)
+        self.edge: Edge = front.edge(context)
         self.telemetry = KubernetesTelemetry(self.workloads, self.secrets, namespaces)
 
     def image(self, engine: str) -> str:
