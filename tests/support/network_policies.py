@@ -39,9 +39,7 @@ EDGE: Final = Pod(
     labels={"app.kubernetes.io/name": "traefik"},
     ports=frozenset({8000, 8443, 9000, 9100}),
 )
-DNS: Final = Pod(
-    name="dns", namespace="kube-system", labels={"k8s-app": "kube-dns"}, ports=frozenset({53, 1053, 9153})
-)
+DNS: Final = Pod(name="dns", namespace="kube-system", labels={"k8s-app": "kube-dns"}, ports=frozenset({53, 1053, 9153}))
 OPERATOR: Final = Pod(
     name="cnpg-operator",
     namespace="cnpg-system",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.programs import run, stack_config
+from tests.support.programs import run, tracked
 from tests.support.recording import Graph, Registration
 
 HOST = "staging.localhost"
@@ -17,14 +17,14 @@ NGINX = "nginx.ingress.kubernetes.io/"
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """The tracked staging stack behind ingress-nginx."""
-    config = stack_config("staging")
+    config = tracked("staging")
     platform = config["platform"] | {"gateway": {"kind": "ingress"}}
     return run(config | {"platform": platform}, tmp_path_factory.mktemp("plain"), stack="staging")
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Graph:
-    return run(stack_config("staging"), tmp_path_factory.mktemp("gateway"), stack="staging")
+    return run(tracked("staging"), tmp_path_factory.mktemp("gateway"), stack="staging")
 
 
 def ingresses(graph: Graph) -> dict[str, Registration]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from config import ConfigError
-from tests.support.programs import run, stack_config
+from tests.support.programs import run, tracked
 from tests.support.recording import SECRET, Graph
 
 LOGS = "ai-review-engine-observability-logs"
@@ -23,7 +23,7 @@ ENGINES = {
 
 def staging(folder: Path, **changes: Any) -> Graph:
     """The tracked staging stack, changed by top-level keys."""
-    return run(stack_config("staging") | changes, folder, stack="staging")
+    return run(tracked("staging") | changes, folder, stack="staging")
 
 
 @pytest.fixture(scope="module")
