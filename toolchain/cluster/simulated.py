@@ -20,6 +20,8 @@ SELECTOR = f"{LABEL}=true"
 STAGES = SETTINGS / "kwok.yaml"
 PORT = 10247
 MOST = 1000
+PATIENCE = 180
+"""Seconds that simulated nodes have to become ready."""
 
 
 def ensure(wanted: int | None) -> None:
@@ -43,8 +45,9 @@ def ensure(wanted: int | None) -> None:
     free = [name for name in map(name_of, range(wanted)) if name not in there]
     if missing := free[: max(0, wanted - len(there))]:
         with step(f"add {len(missing)} simulated nodes"):
-            services.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": [*map(node, missing)]}))
-            kubectl("wait", "node", f"--selector={SELECTOR}", "--for=condition=Ready", "--timeout=60s")
+            text = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*map(node, missing)]})
+            kubectl("create", "-f", "-", input=text)
+            kubectl("wait", "node", f"--selector={SELECTOR}", "--for=condition=Ready", f"--timeout={PATIENCE}s")
 
 
 def nodes() -> list[str]:
