@@ -12,7 +12,7 @@ from typing import Final
 from config.catalogue import Surroundings, SystemFacts
 from config.fields import is_pinned
 from config.model import CertificateFiles, StackFile
-from config.places import AwsPlatform, DockerPlatform, KubernetesPlatform
+from config.places import LOCAL_CONTEXT, AwsPlatform, DockerPlatform, KubernetesPlatform
 from config.report import Finding, set_secret, suggestion
 from config.systems_checks import check_systems
 from config.translate import Draft
@@ -56,6 +56,9 @@ def _platform(stack: StackFile) -> Iterator[Finding]:
             f"{platform.gateway.https_listener} is the port of `platform.gateway.httpListener` too",
             "Name two entry points of the proxy.",
         )
+    if isinstance(platform, KubernetesPlatform) and platform.context == LOCAL_CONTEXT and platform.addons == "install":
+        problem = f"install does not work on `{LOCAL_CONTEXT}`: `make cluster` brings the operators"
+        yield Finding(("platform", "addons"), problem, "Write `addons: existing`.", near=("platform",))
     if isinstance(platform, AwsPlatform):
         for index, zone in enumerate(platform.availability_zones):
             path = ("platform", "availabilityZones", index)

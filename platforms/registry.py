@@ -137,6 +137,7 @@ def _kubernetes(stack: StackConfig, name: str) -> Platform:
                 https_listener=platform.gateway.https_listener,
                 tls=_gateway_tls(stack),
             ),
+            install_addons=platform.addons == "install",
             quota=Quota(cpu=platform.quota.cpu, memory=platform.quota.memory, pods=platform.quota.pods),
             registries=tuple(
                 PullLogin(

@@ -28,6 +28,8 @@ class PodGrant(Grant):
     """Labels that select the pods."""
     port: int
     """Port of the pods themselves."""
+    placed: Input[str] | None = None
+    """The namespace's name once it is there, for objects that go into it from others; None: it is not waited for."""
     fenced: bool = True
     """The pods' namespace is the stack's own and refuses what no policy lets in."""
 

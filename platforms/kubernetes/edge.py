@@ -80,6 +80,8 @@ class Gateway:
             namespace=namespace,
             pods={"app.kubernetes.io/name": "traefik"},
             port=METRICS_PORT,
+            # Operators that the stack installs are there before its own namespaces.
+            placed=self.context.namespace_name.apply(lambda _: namespace),
             fenced=False,
         )
         return Endpoint(scheme="http", host=f"traefik.{namespace}.svc", port=METRICS_PORT, grant=grant)

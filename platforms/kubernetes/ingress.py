@@ -47,7 +47,14 @@ class Ingresses:
         """The controller's own metrics; its namespace is not the stack's."""
         namespace = self.settings.gateway_namespace
         pods = {"app.kubernetes.io/name": "ingress-nginx"}
-        grant = PodGrant(service="edge", namespace=namespace, pods=pods, port=METRICS_PORT, fenced=False)
+        grant = PodGrant(
+            service="edge",
+            namespace=namespace,
+            pods=pods,
+            port=METRICS_PORT,
+            placed=self.context.namespace_name.apply(lambda _: namespace),
+            fenced=False,
+        )
         host = f"ingress-nginx-controller-metrics.{namespace}.svc"
         return Endpoint(scheme="http", host=host, port=METRICS_PORT, grant=grant)
 

@@ -112,7 +112,7 @@ def admit(
             "ingress": [_rule("from", context.namespace, pods, grant.port)],
         },
         parent,
-        namespace=grant.namespace,
+        into=grant,
     )
 
 
@@ -130,7 +130,7 @@ def admit_namespace(context: Context, name: str, grant: PodGrant, namespace: str
             "ingress": [{"from": [peer], "ports": [_tcp(grant.port)]}],
         },
         parent,
-        namespace=grant.namespace,
+        into=grant,
     )
 
 
@@ -161,11 +161,11 @@ def _policy(  # noqa: PLR0913, PLR0917 - one policy
     role: str,
     spec: Manifest,
     parent: Resource,
-    namespace: str | None = None,
+    into: PodGrant | None = None,
 ) -> Resource:
     metadata = context.metadata(name, service, role)
-    if namespace not in {None, context.namespace}:
-        metadata["namespace"] = namespace
+    if into is not None and into.namespace != context.namespace:
+        metadata["namespace"] = into.placed or into.namespace
     policy: Resource = kubernetes.networking.v1.NetworkPolicy(
         name, metadata=metadata, spec=spec, opts=ResourceOptions(parent=parent)
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi_kubernetes as kubernetes
 from pulumi import Output, ProviderResource, Resource
 
+from platforms.kubernetes import addons
 from platforms.kubernetes.context import ClusterSettings, Context
 from platforms.kubernetes.data import KubernetesData
 from platforms.kubernetes.edge import EdgeSettings, Gateway
@@ -37,6 +38,8 @@ class KubernetesSettings:
     edge: EdgeSettings
     quota: Quota
     registries: tuple[Registry, ...]
+    install_addons: bool
+    """Whether the stack brings the operators that it needs; else the cluster has them."""
 
 
 class KubernetesPlatform:
@@ -67,7 +70,11 @@ class KubernetesGround:
     def __init__(self, settings: KubernetesSettings, name: str, parent: Resource) -> None:
         self._name = name
         self._namespaces = Namespaces(
-            stack=settings.stack, cluster=settings.cluster, quota=settings.quota, registries=settings.registries
+            stack=settings.stack,
+            cluster=settings.cluster,
+            quota=settings.quota,
+            registries=settings.registries,
+            after=_operators(settings, name, parent),
         )
         context = self._namespaces.ground(name, parent=parent)
         self._front = FRONTS[settings.edge.kind](context, settings.edge)
@@ -112,6 +119,12 @@ class KubernetesScope:
     def image(self, engine: str) -> str:
         """The image of a supporting engine. Raises `config.ConfigError` when it cannot be had."""
         return self.workloads.context.cluster.engine_image(engine)
+
+
+def _operators(settings: KubernetesSettings, name: str, parent: Resource) -> list[Resource]:
+    if not settings.install_addons:
+        return []
+    return addons.install(name, addons.charts(settings.cluster, settings.edge), parent=parent)
 
 
 def _node_exporter(context: Context) -> ServiceSpec:

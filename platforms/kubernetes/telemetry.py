@@ -5,7 +5,7 @@ Targets are found through the API server: Prometheus may list pods in the namesp
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi_kubernetes as kubernetes
@@ -138,7 +138,8 @@ class KubernetesTelemetry:
     ) -> tuple[Endpoint, Started]:
         context = self.context
         resource = f"{name}-prometheus"
-        namespaces = sorted({grant_of(target.endpoint).namespace for target in spec.targets})
+        grants = [grant_of(target.endpoint) for target in spec.targets]
+        namespaces = {grant.namespace: grant.placed or grant.namespace for grant in grants}
         account = self._account(resource, namespaces, parent)
         uses = [target.endpoint for target in spec.targets]
         policies = network.connect(context, resource, "prometheus", uses, parent=parent, role="telemetry")
@@ -208,7 +209,7 @@ class KubernetesTelemetry:
         )
         return service
 
-    def _account(self, name: str, namespaces: Sequence[str], parent: Resource) -> Input[str]:
+    def _account(self, name: str, namespaces: Mapping[str, Input[str]], parent: Resource) -> Input[str]:
         """An account that may list the pods of the targets' namespaces."""
         context, opts = self.context, ResourceOptions(parent=parent)
         account = kubernetes.core.v1.ServiceAccount(
@@ -218,8 +219,8 @@ class KubernetesTelemetry:
             automount_service_account_token=False,
             opts=opts,
         )
-        for namespace in namespaces:
-            where = {} if namespace == context.namespace else {"namespace": namespace}
+        for namespace, placed in sorted(namespaces.items(), key=lambda item: item[0]):
+            where = {} if namespace == context.namespace else {"namespace": placed}
             resource = f"{name}-reads-{namespace}"
             role = kubernetes.rbac.v1.Role(
                 resource,

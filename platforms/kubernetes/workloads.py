@@ -113,6 +113,7 @@ class KubernetesWorkloads:
             namespace=self.context.namespace,
             pods=self.context.selector(spec.service),
             port=spec.port,
+            placed=self.context.namespace_name,
         )
         return Endpoint(scheme=spec.scheme, host=self.context.host(spec.service), port=spec.port, grant=grant)
 
