@@ -47,13 +47,17 @@ def service(  # noqa: PLR0913, PLR0917 - where it reads, where it is reached, wh
             "GF_SERVER_SERVE_FROM_SUB_PATH": "true",
             "GF_ANALYTICS_REPORTING_ENABLED": "false",
             "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
+            "GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES": "false",
+            # It may not reach outside, and would try to for minutes.
+            "GF_PLUGINS_PREINSTALL_DISABLED": "true",
         },
         secret_files={ADMIN_PASSWORD: password},
         files=_provisioning(source_url, dashboards),
         volumes={"/var/lib/grafana": Volume(name="grafana")},
         uses=[metrics],
         after=[after],
-        health=Health(probe=HttpProbe(path="/api/health", port=3000), interval=10),
+        # The first start makes a database: a minute and more on a busy node.
+        health=Health(probe=HttpProbe(path="/api/health", port=3000), interval=10, start_period=150, deadline=240),
     )
 
 
