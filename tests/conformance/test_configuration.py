@@ -111,12 +111,11 @@ def test_the_workers_scale_by_load_in_no_other_range(tmp_path: Path, bounds: tup
 def test_a_fixed_number_takes_the_autoscaler_away(tmp_path: Path) -> None:
     systems = [{"name": SYSTEM, "services": {"api": {"replicas": 5}, "worker": {"scale": {"min": 4, "max": 6}}}}]
     graph = programs.run(programs.tracked("staging") | {"systems": systems}, tmp_path, stack="staging")
-    scaled = {one.name: one.inputs["spec"] for one in graph.of_type(":HorizontalPodAutoscaler")}
+    assert graph.of_type(":HorizontalPodAutoscaler") == []
+    scaled = {one.name: one.inputs["spec"] for one in graph.of_type(":ScaledObject")}
     assert set(scaled) == {f"{SYSTEM}-jobs-worker-scale"}
-    assert (
-        scaled[f"{SYSTEM}-jobs-worker-scale"]["minReplicas"],
-        scaled[f"{SYSTEM}-jobs-worker-scale"]["maxReplicas"],
-    ) == (4, 6)
+    workers = scaled[f"{SYSTEM}-jobs-worker-scale"]
+    assert (workers["minReplicaCount"], workers["maxReplicaCount"]) == (4, 6)
     (api,) = [one for one in graph.of_type(":Deployment") if one.name == f"{SYSTEM}-api"]
     assert api.inputs["spec"]["replicas"] == 5
     (worker,) = [one for one in graph.of_type(":Deployment") if one.name == f"{SYSTEM}-jobs-worker"]

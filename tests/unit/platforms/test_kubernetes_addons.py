@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.programs import run, stack_config
+from tests.support.programs import run, tracked
 from tests.support.recording import Graph
 from toolchain.plugins.kubernetes_types import REFUSED_MODULES
 
@@ -19,7 +19,7 @@ ENGINES = ("elasticsearch", "kibana", "fluent-bit")
 
 def installing(folder: Path, platform: Mapping[str, Any] | None = None, **changes: Any) -> Graph:
     """The tracked staging stack on a cluster of one's own, with images that it can pull."""
-    config = stack_config("staging")
+    config = tracked("staging")
     place = {"kind": "kubernetes", "context": "mine", "addons": "install", **(platform or {})}
     engines = {name: f"registry.example/{name}:1.2.3" for name in ("app", "postgres-cnpg", "celery-exporter", "backup")}
     images = {"engines": engines | {name: f"registry.example/{name}:8.19.4" for name in ENGINES}}

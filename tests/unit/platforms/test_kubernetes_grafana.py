@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.programs import run, stack_config
+from tests.support.programs import run, tracked
 from tests.support.recording import Graph
 
 GRAFANA = "ai-review-engine-observability-grafana"
@@ -18,7 +18,7 @@ GRAFANA = "ai-review-engine-observability-grafana"
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Graph:
     """The tracked staging stack on a machine that has Grafana's image."""
-    return run(stack_config("staging"), tmp_path_factory.mktemp("grafana"), stack="staging", grafana=True)
+    return run(tracked("staging"), tmp_path_factory.mktemp("grafana"), stack="staging", grafana=True)
 
 
 def pod(graph: Graph) -> Any:
@@ -34,7 +34,7 @@ def projected(graph: Graph) -> dict[str, str]:
     for volume in pod(graph)["volumes"]:
         for source in volume.get("projected", {}).get("sources", []):
             (reference,) = source.values()
-            held = objects[reference.get("name") or reference.get("secretName")]
+            held: Any = objects[reference.get("name") or reference.get("secretName")]
             for item in reference["items"]:
                 found[str(folders[volume["name"]] / item["path"])] = held[item["key"]]
     return found

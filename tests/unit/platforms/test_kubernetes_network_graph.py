@@ -45,9 +45,17 @@ INSTANCES = {
 }
 TO_API_SERVER = {"postgres", "prometheus"}
 """Instances keep their state there; Prometheus finds its targets there."""
-API_SERVER = (("10.96.0.1", 443), ("10.245.0.1", 6443), ("203.0.113.7", 443))
-"""Its address is not known to a plan: the rule names ports, and so it leads to every address on these."""
-OUTSIDE = (("203.0.113.7", 80), ("203.0.113.7", 5432), ("169.254.169.254", 80), ("10.245.0.1", 10250))
+API_SERVER = (("10.96.0.1", 443), ("10.245.0.1", 6443))
+"""Its address is not known to a plan: the rule names ports, and leads to every private address on these."""
+OUTSIDE = (
+    ("203.0.113.7", 80),
+    ("203.0.113.7", 443),
+    ("203.0.113.7", 6443),
+    ("169.254.169.254", 443),
+    ("203.0.113.7", 5432),
+    ("169.254.169.254", 80),
+    ("10.245.0.1", 10250),
+)
 
 
 @pytest.fixture(scope="module")

@@ -107,7 +107,7 @@ ANSWERS: Final[dict[int, Answer]] = {
     57: shown(
         row(f"{API}-scale", "spec.minReplicas", 2),
         row(f"{API}-scale", "spec.maxReplicas", 10),
-        row(f"{WORKER}-scale", "spec.minReplicas", 3),
+        row(f"{WORKER}-scale", "spec.minReplicaCount", 3),
         backend(5, "/api", "api", 8000),
         adr="document-conflicts",
     ),
