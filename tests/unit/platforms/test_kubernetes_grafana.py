@@ -27,7 +27,9 @@ def pod(graph: Graph) -> Any:
 
 def projected(graph: Graph) -> dict[str, str]:
     """Absolute path → text of every file that the pod sees."""
-    objects = {f"{one.name}-0000000": one.inputs.get("data") or one.inputs.get("stringData") for one in graph.resources}
+    objects: dict[str, Any] = {
+        f"{one.name}-0000000": one.inputs.get("data") or one.inputs.get("stringData") for one in graph.resources
+    }
     (container,) = pod(graph)["containers"]
     folders = {mount["name"]: PurePosixPath(mount["mountPath"]) for mount in container["volumeMounts"]}
     found = {}
