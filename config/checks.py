@@ -161,6 +161,10 @@ def _object_store(draft: Draft, stack: str) -> Iterator[Finding]:
     if store is not None and "platform" in draft.known and draft.stack.platform.kind == "docker":
         yield Finding(path, "does not work with `platform.kind: docker`: archives lie in its volume", "Remove it.")
         return
+    if store is not None and store.recovery is not None and store.recovery.generation >= store.generation:
+        problem = f"is {store.recovery.generation}, which is not before `backups.objectStore.generation`"
+        fix = "Give the new server a number of its own there."
+        yield Finding((*path, "recovery", "generation"), problem, fix)
     if "secrets" not in draft.known:
         return
     keys = ("secrets", "objectStore")

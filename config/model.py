@@ -68,6 +68,15 @@ BucketName = Annotated[
     ),
 ]
 
+Instant = Annotated[
+    str,
+    matching(
+        r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9]Z",
+        "is not a moment in UTC",
+        'Write it in quotes, like "2027-03-31T10:15:00Z".',
+    ),
+]
+
 
 class LocalCa(Model):
     """A certificate authority of the stack's own, for development."""
@@ -232,6 +241,15 @@ class Data(Model):
     """Redis."""
 
 
+class Recovery(Model):
+    """From which server's archive a new PostgreSQL is made, and as of when."""
+
+    generation: int = Field(ge=1, examples=[1])
+    """Generation of the server whose archive is read; an earlier one than `backups.objectStore.generation`."""
+    time: Instant | None = Field(default=None, examples=["2027-03-31T10:15:00Z"])
+    """Last moment that is gone back to, in UTC; left out, as far as the archive reaches."""
+
+
 class ObjectStore(Model):
     """An S3-compatible store outside the cluster; its credentials stand under `secrets.objectStore`."""
 
@@ -241,6 +259,10 @@ class ObjectStore(Model):
     """Address of the store; left out, Amazon's own."""
     region: Text | None = Field(default=None, examples=["eu-central-1"])
     """Region of the bucket, where the store has regions."""
+    generation: int = Field(default=1, ge=1, examples=[1])
+    """Number of the server in the bucket: one that is made anew needs another, none writes over an archive."""
+    recovery: Recovery | None = Field(default=None, examples=[{"generation": 1}])
+    """How a server that is made anew gets its data (ARE-085); one that is there stays as it is."""
 
 
 class Backups(Model):

@@ -160,6 +160,8 @@ def _object_store(stack: StackConfig) -> ObjectStore | None:
         bucket=store.bucket,
         endpoint=store.endpoint,
         region=store.region,
+        generation=store.generation,
+        recovery=(store.recovery.generation, store.recovery.time) if store.recovery else None,
         access_key_id=Output.secret(keys.access_key_id.get_secret_value()),
         secret_access_key=Output.secret(keys.secret_access_key.get_secret_value()),
     )

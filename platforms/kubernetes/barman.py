@@ -18,7 +18,7 @@ from platforms.specs import MIB, BackupPolicy, Resources
 BARMAN = "barmancloud.cnpg.io/v1"
 CNPG = "postgresql.cnpg.io/v1"
 PLUGIN = "barman-cloud.cloudnative-pg.io"
-STORE = "postgres"
+STORE, ORIGIN = "postgres", "origin"
 SIDECAR = Resources(cpu=0.5, memory=256 * MIB)
 """Of the process that copies, beside each instance."""
 ACCESS_KEY_ID, SECRET_ACCESS_KEY, REGION = "ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "REGION"
@@ -32,8 +32,10 @@ class Archive:
 
     ready: Resource
     """The store is described."""
-    plugins: list[Manifest]
-    """What the Cluster is told of it."""
+    cluster: Manifest
+    """What the Cluster is told of it: its plugins, and the archive that it is made from."""
+    recovery: Manifest | None
+    """How a new server begins; None: empty."""
     egress: list[Manifest]
     """How instances reach it."""
 
@@ -73,8 +75,20 @@ def archive(name: str, context: Context, store: ObjectStore, policy: BackupPolic
         },
         opts=ResourceOptions(parent=parent),
     )
-    plugin = {"name": PLUGIN, "enabled": True, "isWALArchiver": True, "parameters": {"barmanObjectName": STORE}}
-    return Archive(ready=described, plugins=[plugin], egress=[_way(store)])
+    plugin = {"name": PLUGIN, "enabled": True, "isWALArchiver": True, "parameters": _parameters(store.generation)}
+    cluster: Manifest = {"plugins": [plugin]}
+    recovery: Manifest | None = None
+    if store.recovery is not None:
+        generation, time = store.recovery
+        origin = {"name": ORIGIN, "plugin": {"name": PLUGIN, "parameters": _parameters(generation)}}
+        cluster["externalClusters"] = [origin]
+        recovery = {"source": ORIGIN, **({"recoveryTarget": {"targetTime": time}} if time else {})}
+    return Archive(ready=described, cluster=cluster, recovery=recovery, egress=[_way(store)])
+
+
+def _parameters(generation: int) -> dict[str, str]:
+    """The folder of one server: none may write into that of another."""
+    return {"barmanObjectName": STORE, "serverName": f"postgres-{generation}"}
 
 
 def schedule(name: str, context: Context, policy: BackupPolicy, cluster: Resource, *, parent: Resource) -> None:

@@ -51,6 +51,10 @@ class ObjectStore:
     """URL; None: Amazon's own."""
     region: str | None
     """None where the store has no regions."""
+    generation: int
+    """Number of the server that writes."""
+    recovery: tuple[int, str | None] | None
+    """Number of the server that a new one is made from, and the moment, in UTC; None: a new one begins empty."""
     access_key_id: Output[str]
     secret_access_key: Output[str]
 

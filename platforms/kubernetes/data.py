@@ -182,7 +182,7 @@ class KubernetesData:
                     "major": MAJOR,
                 },
                 "imagePullPolicy": "IfNotPresent",
-                "bootstrap": {"initdb": {"database": spec.database, "owner": spec.user, "dataChecksums": True}},
+                "bootstrap": _bootstrap(spec, archive.recovery if archive else None),
                 "storage": self._storage(spec.storage),
                 "resources": compute(self.context, spec.resources),
                 "seccompProfile": {"type": "RuntimeDefault"},
@@ -199,7 +199,7 @@ class KubernetesData:
                     "topologyKey": "kubernetes.io/hostname",
                 },
                 "inheritedMetadata": {"labels": self.context.labels("postgres", "data")},
-                **({"plugins": archive.plugins} if archive else {}),
+                **(archive.cluster if archive else {}),
             },
             opts=ResourceOptions(
                 parent=parent,
@@ -317,6 +317,12 @@ class KubernetesData:
     def _storage_class(self) -> Manifest:
         storage = self.context.cluster.storage_class
         return {"storageClassName": storage} if storage else {}
+
+
+def _bootstrap(spec: PostgresSpec, recovery: Manifest | None) -> Manifest:
+    """How a new server begins; one that is there does not ask (ARE-085)."""
+    owned = {"database": spec.database, "owner": spec.user}
+    return {"recovery": owned | recovery} if recovery else {"initdb": {**owned, "dataChecksums": True}}
 
 
 def _postgres_parameters(resources: Resources) -> dict[str, str]:

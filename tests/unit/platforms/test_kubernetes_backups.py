@@ -44,7 +44,7 @@ def test_the_write_ahead_log_is_archived_at_least_every_five_minutes_by_the_plug
     (plugin,) = cluster(stored)["plugins"]
     described = stored.named(f"{POSTGRES}-store")
     assert plugin["isWALArchiver"] is True
-    assert plugin["parameters"] == {"barmanObjectName": described.inputs["metadata"]["name"]}
+    assert plugin["parameters"]["barmanObjectName"] == described.inputs["metadata"]["name"]
     assert plugin["name"] == stored.named(f"{POSTGRES}-base-backups").inputs["spec"]["pluginConfiguration"]["name"]
     assert cluster(stored)["postgresql"]["parameters"]["archive_timeout"] == "300s"
     assert described.urn in stored.named(POSTGRES).depends_on
@@ -115,3 +115,26 @@ def test_the_program_says_once_that_backups_stay_on_the_cluster(
     said.clear()
     staging(tmp_path, backups={"objectStore": STORE}, secrets=KEYS)
     assert said == []
+
+
+def test_a_server_that_is_made_anew_goes_back_to_a_moment_and_writes_over_no_archive(tmp_path: Path) -> None:
+    """ARE-085."""
+    recovery = {"generation": 1, "time": "2027-03-31T10:15:00Z"}
+    store = STORE | {"generation": 2, "recovery": recovery}
+    spec = cluster(staging(tmp_path, backups={"objectStore": store}, secrets=KEYS))
+    made = spec["bootstrap"]["recovery"]
+    (origin,) = [one for one in spec["externalClusters"] if one["name"] == made["source"]]
+    assert made["recoveryTarget"] == {"targetTime": "2027-03-31T10:15:00Z"}
+    assert (made["database"], made["owner"]) == ("ai_review_staging", "ai_review")
+    assert list(spec["bootstrap"]) == ["recovery"]
+    assert spec["plugins"][0]["name"] == origin["plugin"]["name"]
+    servers = [one["parameters"]["serverName"] for one in (spec["plugins"][0], origin["plugin"])]
+    assert len(set(servers)) == 2
+
+
+def test_a_recovered_server_reads_what_the_one_before_it_wrote(stored: Graph, tmp_path: Path) -> None:
+    store = STORE | {"generation": 2, "recovery": {"generation": 1}}
+    spec = cluster(staging(tmp_path, backups={"objectStore": store}, secrets=KEYS))
+    before = cluster(stored)["plugins"][0]["parameters"]
+    assert spec["externalClusters"][0]["plugin"]["parameters"] == before
+    assert "recoveryTarget" not in spec["bootstrap"]["recovery"]
