@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pulumi_kubernetes as kubernetes
 from pulumi import Resource, ResourceOptions
 
+from platforms.kubernetes import network
 from platforms.kubernetes.context import Context, Manifest, ObjectStore
 from platforms.kubernetes.pods import compute
 from platforms.specs import MIB, BackupPolicy, Resources
@@ -116,7 +117,8 @@ def schedule(name: str, context: Context, policy: BackupPolicy, cluster: Resourc
 
 
 def _way(store: ObjectStore) -> Manifest:
-    """A rule of egress: policies know addresses only, and a store has a name."""
+    """A rule of egress: policies know addresses only, and a store has a name, inside or outside."""
     parts = urlsplit(store.endpoint or "https://s3.amazonaws.com")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"protocol": "TCP", "port": port}]}
+    anywhere = {"cidr": "0.0.0.0/0", "except": [network.LINK_LOCAL]}
+    return {"to": [{"ipBlock": anywhere}], "ports": [{"protocol": "TCP", "port": port}]}

@@ -19,7 +19,9 @@ DNS_PORTS = (53, 1053)
 """Policies count at the pod: CoreDNS without privileges listens at the second."""
 INSIDE = ("10.0.0.0/8", "100.64.0.0/10", "172.16.0.0/12", "192.168.0.0/16")
 """Addresses of clusters and of the networks around them."""
-PRIVATE = (*INSIDE, "169.254.0.0/16")
+LINK_LOCAL = "169.254.0.0/16"
+"""Where clouds keep their metadata services."""
+PRIVATE = (*INSIDE, LINK_LOCAL)
 """Addresses that are not the Internet's, the metadata services of clouds among them."""
 
 API_PORTS = (443, 6443)

@@ -69,12 +69,16 @@ def test_the_keys_stand_in_a_secret_and_nowhere_else(stored: Graph) -> None:
 
 
 def test_instances_may_reach_the_store_by_its_port(stored: Graph, tmp_path: Path) -> None:
+    def rules(graph: Graph) -> list[Any]:
+        return list(graph.named(f"{POSTGRES}-instances").inputs["spec"]["egress"])
+
     def ports(graph: Graph) -> list[int]:
-        rules = graph.named(f"{POSTGRES}-instances").inputs["spec"]["egress"]
-        return [port["port"] for rule in rules if "ipBlock" in rule["to"][0] for port in rule["ports"]]
+        return [port["port"] for rule in rules(graph) if "ipBlock" in rule["to"][0] for port in rule["ports"]]
 
     assert urlsplit(STORE["endpoint"]).port in ports(stored)
     assert urlsplit(STORE["endpoint"]).port not in ports(staging(tmp_path))
+    (way,) = [rule["to"][0]["ipBlock"] for rule in rules(stored) if "except" in str(rule)]
+    assert way["except"] == ["169.254.0.0/16"], "the metadata services of clouds"
 
 
 def test_without_a_bucket_nothing_is_asked_of_the_plugin(tmp_path: Path) -> None:
