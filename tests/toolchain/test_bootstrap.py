@@ -91,6 +91,80 @@ def test_only_a_stack_on_docker_asks_for_an_engine(
     assert bootstrap.on_docker("some") is expected
 
 
+LOCAL = "config:\n  ai-platform:platform:\n    kind: kubernetes\n    context: ai-platform-local\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (LOCAL, True),
+        (LOCAL.replace("ai-platform-local", '"ai-platform-local"'), True),
+        (LOCAL.replace("ai-platform-local", "staging"), False),
+        (LOCAL.replace("context:", "# context:"), False),
+        ("config:\n  ai-platform:platform:\n    kind: docker\n", False),
+        (None, False),
+    ],
+)
+def test_only_a_stack_that_names_it_starts_the_local_cluster(
+    content: str | None, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    if content is not None:
+        (tmp_path / "Pulumi.some.yaml").write_text(content)
+    assert bootstrap.on_local_cluster("some") is expected
+
+
+def test_a_kubeconfig_of_the_user_that_has_the_context_is_used_instead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    local, other, own = (tmp_path / name for name in ("local", "other", "own"))
+    monkeypatch.setattr(bootstrap, "KUBECONFIG", local)
+    (tmp_path / "Pulumi.some.yaml").write_text(LOCAL)
+    local.write_text("contexts: [{name: ai-platform-local}]")
+    other.write_text("contexts: [{name: elsewhere}]")
+    own.write_text("contexts: [{name: ai-platform-local}]")
+    monkeypatch.setenv("KUBECONFIG", f"{other}:{local}:{tmp_path / 'missing'}")
+    assert bootstrap.on_local_cluster("some"), "its own kubeconfig is not the user's"
+    monkeypatch.setenv("KUBECONFIG", f"{own}:{local}")
+    assert not bootstrap.on_local_cluster("some")
+
+
+@pytest.mark.parametrize("start", [True, False])
+@pytest.mark.parametrize(
+    ("content", "steps"),
+    [
+        (LOCAL, ["engine", "images", "cluster"]),
+        (LOCAL.replace("ai-platform-local", "staging"), []),
+        ("config:\n  ai-platform:platform:\n    kind: docker\n", ["engine", "images"]),
+    ],
+    ids=["local cluster", "another cluster", "docker"],
+)
+def test_each_stack_gets_the_machine_that_it_needs_and_plans_leave_the_cluster_alone(
+    content: str, steps: list[str], start: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Pulumi.some.yaml").write_text(content)
+    done: list[str] = []
+    monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setattr(bootstrap, "venv", lambda **_: None)
+    monkeypatch.setattr(bootstrap.pulumi_cli, "ensure", lambda: tmp_path / "pulumi")
+    for module, name in (
+        (bootstrap.plugin_step, "ensure"),
+        (bootstrap.stack_filter, "configure"),
+        (bootstrap.stack_filter, "settle"),
+        (bootstrap.state, "ensure"),
+        (bootstrap.engine, "select"),
+    ):
+        monkeypatch.setattr(module, name, lambda *_: None)
+    monkeypatch.setattr(bootstrap.engine, "ensure", lambda _: done.append("engine"))
+    monkeypatch.setattr(bootstrap, "images", lambda: done.append("images"))
+    monkeypatch.setattr(bootstrap, "cluster", lambda: done.append("cluster"))
+    bootstrap.bootstrap("some", tests=False, start=start)
+    assert done == [step for step in steps if start or step != "cluster"]
+
+
 def test_the_virtual_environment_is_made_once_per_set_of_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("constraints.txt", "requirements.txt", "requirements-dev.txt"):
         (tmp_path / name).write_text("# nothing\n")
@@ -141,6 +215,23 @@ def test_a_users_own_backend_and_passphrase_win() -> None:
     own = environment.exports({"PATH": "/bin"})
     assert own["PULUMI_BACKEND_URL"] == f"file://{state.STATE}"
     assert own["PULUMI_CONFIG_PASSPHRASE_FILE"] == str(state.PASSPHRASE)
+
+
+def test_the_local_cluster_s_kubeconfig_stands_behind_the_user_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, usual = tmp_path / "local", tmp_path / ".kube" / "config"
+    monkeypatch.setattr(environment, "KUBECONFIG", local)
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    assert "KUBECONFIG" not in environment.exports({"KUBECONFIG": "/mine"}), "without a cluster nothing is changed"
+    local.touch()
+    assert environment.exports({})["KUBECONFIG"] == str(local)
+    assert environment.exports({"KUBECONFIG": "/mine:/yours"})["KUBECONFIG"] == f"/mine:/yours:{local}"
+    usual.parent.mkdir()
+    usual.touch()
+    once = environment.exports({})
+    assert once["KUBECONFIG"] == f"{usual}:{local}"
+    assert environment.exports(once)["KUBECONFIG"] == once["KUBECONFIG"]
 
 
 def test_the_environment_does_not_grow_when_it_is_evaluated_twice() -> None:
