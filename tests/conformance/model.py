@@ -12,6 +12,8 @@ STANDARD: Final = "standard"
 INNER_LOOP: Final = "inner-loop"
 OFF_SITE: Final = "off-site"
 """With a bucket for backups, which the tracked stack files do not name."""
+LOGGED: Final = "logged"
+"""With a store for logs, whose images the tracked stack files do not name."""
 
 
 class Expected:

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.conformance.graphs import normalised
-from tests.conformance.model import INNER_LOOP, OFF_SITE, PLACES
+from tests.conformance.model import INNER_LOOP, LOGGED, OFF_SITE, PLACES
 from tests.support import programs
 from tests.support.recording import SECRET_SIGNATURE, SIGNATURE, Graph
 
 RECORDED: Final = ("D", "S")
 """Places whose stack files this version can deploy."""
+ELASTIC: Final = {
+    "elasticsearch": "registry.example/elasticsearch:8.19.4",
+    "kibana": "registry.example/kibana:8.19.4",
+    "fluent-bit": "registry.example/fluent-bit:4.0.8",
+}
 GENERATED: Final = (
     "ai-review-engine-data-postgres-password",
     "ai-review-engine-data-redis-password",
@@ -39,6 +44,9 @@ def graph_of(place: str, profile: str) -> Graph:
         config["secrets"] = {
             "objectStore": {"accessKeyId": {"secure": "its-id"}, "secretAccessKey": {"secure": "its-key"}}
         }
+    elif profile == LOGGED:
+        config["observability"] = {"logs": {"store": "elasticsearch"}}
+        config["images"] = {"inventory": "images.json", "engines": ELASTIC}
     with tempfile.TemporaryDirectory() as folder:
         # Pulumi keeps its settings in context variables: in a copy of the context, they do not outlast the recording.
         recorded: Graph = copy_context().run(

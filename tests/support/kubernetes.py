@@ -19,7 +19,9 @@ def cluster(**changes: Any) -> ClusterSettings:
     settings: dict[str, Any] = {
         "storage_class": None,
         "overcommit": 4,
+        "keda": False,
         "object_store": None,
+        "logs": None,
         "engine_image": lambda engine: f"{engine}:1",
         "metrics_image": {},
     }

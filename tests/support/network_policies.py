@@ -46,7 +46,10 @@ OPERATOR: Final = Pod(
     labels={"app.kubernetes.io/name": "cloudnative-pg"},
     ports=frozenset({9443, 8080}),
 )
-AROUND: Final = (EDGE, DNS, OPERATOR)
+KEDA: Final = Pod(
+    name="keda", namespace="keda", labels={"app.kubernetes.io/name": "keda-operator"}, ports=frozenset({8080, 9666})
+)
+AROUND: Final = (EDGE, DNS, OPERATOR, KEDA)
 """Pods of the cluster that a stack deals with."""
 
 

@@ -9,15 +9,8 @@ import pulumi
 import pytest
 from pulumi import Output
 
-from platforms.kubernetes.edge import (
-    EdgeSettings,
-    Gateway,
-    Given,
-    Issued,
-    KubernetesEdge,
-    StackAuthority,
-    listener,
-)
+from platforms.kubernetes.certificates import Given, Issued, StackAuthority, listener
+from platforms.kubernetes.edge import EdgeSettings, Gateway, KubernetesEdge
 from platforms.specs import Route
 from tests.support.kubernetes import context, endpoint, made
 from tests.support.recording import SECRET, Graph
@@ -30,6 +23,7 @@ BOARD = Route(path="/board/", endpoint=endpoint("board", 8501), websocket=True, 
 
 def settings(tls: Any = None, **changes: Any) -> EdgeSettings:
     defaults: dict[str, Any] = {
+        "kind": "gateway",
         "gateway_class": "traefik",
         "gateway_namespace": "traefik",
         "http_port": 80,

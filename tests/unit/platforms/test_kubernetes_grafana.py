@@ -38,6 +38,7 @@ def projected(graph: Graph) -> dict[str, str]:
             (reference,) = source.values()
             held: Any = objects[reference.get("name") or reference.get("secretName")]
             for item in reference["items"]:
+                assert held is not None
                 found[str(folders[volume["name"]] / item["path"])] = held[item["key"]]
     return found
 

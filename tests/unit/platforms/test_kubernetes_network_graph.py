@@ -40,6 +40,8 @@ INSTANCES = {
     ("postgres", "postgres", 8000),
     # The operator asks each instance for its state.
     ("cnpg-operator", "postgres", 8000),
+    # KEDA asks the queue for its length.
+    ("keda", "redis", 6379),
     # A replica follows its primary.
     ("redis", "redis", 6379),
 }

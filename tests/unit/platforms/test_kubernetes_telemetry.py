@@ -8,10 +8,11 @@ from typing import Any
 import pulumi
 import pytest
 
+from platforms.kubernetes.namespaces import Namespaces, Quota
 from platforms.kubernetes.telemetry import KubernetesTelemetry
 from platforms.kubernetes.workloads import KubernetesWorkloads
 from platforms.secrets import HeldSecrets
-from platforms.specs import AlertRule, ScrapeTarget, TelemetrySpec
+from platforms.specs import GIB, AlertRule, ScrapeTarget, TelemetrySpec
 from tests.support.kubernetes import NAMESPACE, cluster, context, endpoint, made
 from tests.support.network_policies import network_of
 from tests.support.recording import Graph
@@ -36,7 +37,9 @@ def collected(targets: Sequence[ScrapeTarget] = (API, BOARD, NODE), *, settings:
     }
 
     def make(parent: pulumi.Resource) -> None:
-        telemetry = KubernetesTelemetry(KubernetesWorkloads(context(cluster=cluster(**settings or {}))), HeldSecrets())
+        offers = cluster(**settings or {})
+        namespaces = Namespaces(stack="staging", cluster=offers, quota=Quota(cpu=1, memory=GIB, pods=10), registries=())
+        telemetry = KubernetesTelemetry(KubernetesWorkloads(context(cluster=offers)), HeldSecrets(), namespaces)
         telemetry.collect("shop-watch", TelemetrySpec(**spec | changes), parent=parent)
 
     return made(make)

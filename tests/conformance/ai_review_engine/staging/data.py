@@ -29,7 +29,7 @@ from tests.conformance.model import OFF_SITE, Answer, contains, row, shown
 
 CLIENTS = ["api", "beat", "schema", "worker"]
 POSTGRES_CLIENTS = sorted([*CLIENTS, "cnpg-operator", "postgres", "postgres-backup", "postgres-exporter"])
-REDIS_CLIENTS = sorted([*CLIENTS, "celery-exporter", "redis", "redis-backup", "redis-exporter"])
+REDIS_CLIENTS = sorted([*CLIENTS, "celery-exporter", "keda", "redis", "redis-backup", "redis-exporter"])
 BACKUPS = (f"{POSTGRES}-backup", f"{REDIS}-backup")
 BUCKET = "s3://acme-backups/staging/ai-review-engine"
 STORE = f"{POSTGRES}-store"

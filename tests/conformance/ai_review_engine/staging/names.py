@@ -28,7 +28,7 @@ REDIS_CONF = "stringData[etc_redis_redis.conf]"
 DATABASE_URL = "postgresql://ai_review:$(DATABASE_URL_PASSWORD)@postgres-rw:5432/ai_review_staging"
 """The kubelet puts the password in."""
 
-LOGS = Open("log collection on Kubernetes")
+LOGS = Open("a search of collected logs, where Elasticsearch and Kibana run")
 RESTORE = Open("restoring on Kubernetes")
 BEFORE = Open("a backup before each deployment on Kubernetes")
 DIFFERENTIAL = Open("what stands in for differential backups, which the operator of PostgreSQL has not")

@@ -15,6 +15,7 @@ from tests.conformance.ai_review_engine.staging.names import (
     LOGS,
     OURS,
     POSTGRES,
+    PROMETHEUS,
     REDIS,
     SCHEMA,
     STAGING_YML,
@@ -27,7 +28,7 @@ from tests.conformance.ai_review_engine.staging.names import (
 )
 from tests.conformance.ai_review_engine.staging.tiers import BEFORE_WEB
 from tests.conformance.ai_review_engine.staging.traffic import ENDPOINT, PANELS, alert
-from tests.conformance.model import Answer, Decided, contains, row, shown
+from tests.conformance.model import LOGGED, Answer, Decided, contains, row, shown
 
 ANSWERS: Final[dict[int, Answer]] = {
     99: shown(
@@ -41,8 +42,11 @@ ANSWERS: Final[dict[int, Answer]] = {
         row(f"{SYSTEM}-namespace", "metadata.labels[pod-security.kubernetes.io/enforce]", "restricted"),
         row(f"{SYSTEM}-quota", "spec.hard.pods", "100"),
     ),
-    # Beat, Prometheus and Grafana are there; logs are not collected yet.
-    102: LOGS,
+    102: shown(
+        *(row(one, "count", 1) for one in (BEAT, PROMETHEUS, GRAFANA)),
+        row(f"{WATCHED}-logs-store", "count", 1, profile=LOGGED),
+        adr="kubernetes",
+    ),
     103: shown(configuration("`services.api` and `services.worker` scale staging within their ranges")),
     104: shown(
         configuration("an environment other than development, staging or production is refused, and so is none")

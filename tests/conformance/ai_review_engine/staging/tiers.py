@@ -153,11 +153,12 @@ ANSWERS: Final[dict[int, Answer]] = {
         configuration("worker scales between 3 and 15, and a wider range is refused"),
     ),
     33: shown(
-        row(f"{WORKER}-scale", "spec.triggers.0.type", "redis"),
-        row(f"{WORKER}-scale", "spec.triggers.0.metadata.listName", "celery"),
-        row(f"{WORKER}-scale", "spec.triggers.0.metadata.listLength", "10"),
-        row(f"{WORKER}-scale", "spec.triggers.1.type", "cpu"),
-        row(f"{WORKER}-scale", "spec.triggers.1.metadata.value", "700"),
+        row(f"{WORKER}-scale", "kind", "ScaledObject"),
+        row(f"{WORKER}-scale", "spec.triggers[type=redis].metadata.listName", "celery"),
+        row(f"{WORKER}-scale", "spec.triggers[type=redis].metadata.databaseIndex", "0"),
+        row(f"{WORKER}-scale", "spec.triggers[type=redis].metadata.listLength", "10"),
+        # 70 % of the limit is 700 % of a request that is a tenth of it.
+        row(f"{WORKER}-scale", "spec.triggers[type=cpu].metadata.value", "700"),
         row(WORKER, f"{CONTAINER}.resources.requests.cpu", "100m"),
         row(WORKER, f"{CONTAINER}.resources.limits.cpu", "1000m"),
         adr="kubernetes",

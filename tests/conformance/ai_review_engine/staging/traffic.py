@@ -9,7 +9,6 @@ from tests.conformance.ai_review_engine.staging.names import (
     CONTAINER,
     DASHBOARD,
     GRAFANA,
-    LOGS,
     OURS,
     PROMETHEUS,
     STAGING_YML,
@@ -19,7 +18,8 @@ from tests.conformance.ai_review_engine.staging.names import (
     cluster,
     every,
 )
-from tests.conformance.model import Answer, Decided, Row, contains, row, shown
+from tests.conformance.model import LOGGED, Answer, Decided, Row, contains, row, shown
+from tests.conformance.program import ELASTIC
 
 ROUTE = f"{SYSTEM}-ingress"
 GATEWAY = "foundation-edge"
@@ -29,6 +29,10 @@ COOKIE = {"name": "ai_platform_replica", "httpOnly": True, "secure": True, "same
 ENDPOINT = "spec.podMetricsEndpoints[0]"
 DATASOURCE = "data[etc_grafana_provisioning_datasources_prometheus.yaml] | yaml | datasources[name=Prometheus]"
 PANELS = "data[etc_grafana_dashboards_ai-review-engine.json] | json | panels[*].title"
+KEPT = f"{WATCHED}-logs"
+SHIPPER = "data[etc_fluent-bit_fluent-bit.yaml] | yaml | pipeline"
+NAMESPACE = "ai-review-engine-staging"
+SOURCES = f"/var/log/pods/{NAMESPACE}_*/*/*.log"
 MONITORS = tuple(
     f"{WATCHED}-{target}"
     for target in (
@@ -170,10 +174,38 @@ ANSWERS: Final[dict[int, Answer]] = {
             contains("Replicas answering", "Share of failed requests", "Jobs waiting"),
         ),
     ),
-    65: LOGS,
-    66: LOGS,
-    67: LOGS,
-    68: LOGS,
+    65: shown(
+        # Whatever runs in the system's namespace: its four tiers among it.
+        row(f"{KEPT}-shipper-config", f"{SHIPPER}.inputs[0].path", SOURCES, profile=LOGGED),
+        row(f"{KEPT}-shipper", "kind", "DaemonSet", profile=LOGGED),
+        *(row(f"{SYSTEM}-{tier}", "metadata.namespace", NAMESPACE) for tier in ("api", "web", "dashboard")),
+        row(WORKER, "metadata.namespace", NAMESPACE),
+        adr="kubernetes",
+    ),
+    66: shown(
+        row(f"{KEPT}-store", "kind", "Elasticsearch", profile=LOGGED),
+        row(f"{KEPT}-store", "spec.image", ELASTIC["elasticsearch"], profile=LOGGED),
+        row(f"{KEPT}-shipper-config", f"{SHIPPER}.outputs[0].name", "es", profile=LOGGED),
+        row(f"{KEPT}-shipper-config", f"{SHIPPER}.outputs[0].host", f"logs-es-http.{NAMESPACE}.svc", profile=LOGGED),
+        adr="kubernetes",
+    ),
+    67: shown(
+        row(f"{KEPT}-view", "kind", "Kibana", profile=LOGGED),
+        row(f"{KEPT}-view", "spec.image", ELASTIC["kibana"], profile=LOGGED),
+        row(f"{KEPT}-view", "spec.elasticsearchRef.name", "logs", profile=LOGGED),
+        row(ROUTE, "spec.rules[*].matches[0].path.value", contains("/kibana"), profile=LOGGED),
+        adr="kubernetes",
+    ),
+    68: shown(
+        row(
+            f"{KEPT}-lifecycle-config",
+            "data[etc_logs_policy.json] | json | policy.phases.delete.min_age",
+            "30d",
+            profile=LOGGED,
+        ),
+        row(f"{KEPT}-shipper", "startsAfter", contains("logs-lifecycle"), profile=LOGGED),
+        adr="kubernetes",
+    ),
     69: shown(row(WORKER, f"{CONTAINER}.args", contains("--loglevel=info"))),
     70: shown(row(f"{GRAFANA}-config", PANELS, contains("Requests per second", "Latency, 95th percentile"))),
     75: shown(
