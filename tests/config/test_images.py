@@ -22,7 +22,7 @@ ENTRIES = {
 LOCAL, ELSEWHERE = "ai-platform-local", "staging"
 CLUSTER = """
 ai-platform:environment: staging
-ai-platform:platform: {kind: kubernetes, context: %s}
+ai-platform:platform: {kind: kubernetes, context: %s, addons: existing}
 ai-platform:domain: staging.localhost
 ai-platform:tls: {mode: local-ca}
 """
