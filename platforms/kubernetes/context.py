@@ -79,11 +79,11 @@ class ClusterSettings:
     """None: the cluster's default."""
     overcommit: float
     """Cores of limits for each requested core."""
-    keda: bool
+    keda: bool = False
     """KEDA is there, and scales what has a queue."""
-    object_store: ObjectStore | None
+    object_store: ObjectStore | None = None
     """Where base backups and the write-ahead log go; None: nowhere."""
-    logs: LogImages | None
+    logs: LogImages | None = None
     """None: logs stay on their nodes."""
     engine_image: Callable[[str], str]
     """Engine name → image reference; raises `config.ConfigError` when there is none."""
