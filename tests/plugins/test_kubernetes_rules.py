@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from pulumi import _types as sdk
 
 from toolchain.plugins import kubernetes_state as state
 from toolchain.plugins import kubernetes_types as rules
-from toolchain.plugins.kubernetes_await import wait_for
+from toolchain.plugins.kubernetes_await import NotReady, Watch, wait_for
 from toolchain.plugins.kubernetes_cluster import ApiError, Cluster, conflict_text
 from toolchain.plugins.kubernetes_types import Change, Kind
 from toolchain.plugins.provider import ProviderError
@@ -299,3 +300,51 @@ def test_a_kubeconfig_that_cannot_be_used_is_named_and_not_quoted(content: str, 
     with pytest.raises(ProviderError, match=words) as refusal:
         Cluster({"kubeconfig": content}).connect()
     assert "s3cret" not in str(refusal.value)
+
+
+def rolling(observed: int, updated: int, reason: str) -> dict[str, Any]:
+    """A Deployment of two pods whose template is the third; one pod of an earlier template has crashed."""
+    progressing = {"type": "Progressing", "reason": reason, "message": "timed out"}
+    replicas = {"replicas": 2, "updatedReplicas": updated, "availableReplicas": 2}
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "web", "generation": 3, "uid": "1"},
+        "spec": {"replicas": 2},
+        "status": {"observedGeneration": observed, "conditions": [progressing], **replicas},
+    }
+
+
+class Told(Cluster):
+    """A cluster that tells one state of an object after the other."""
+
+    def __init__(self, *states: dict[str, Any]) -> None:
+        super().__init__({"kubeconfig": "/nowhere"})
+        self.states = list(states)
+
+    def look(self, kind: Kind, metadata: dict[str, Any]) -> dict[str, Any]:
+        """The next state."""
+        return self.states.pop(0)
+
+    def items(self, path: str, **selectors: str) -> list[dict[str, Any]]:
+        """Neither pods nor events."""
+        return []
+
+
+LATE, DONE = "ProgressDeadlineExceeded", "NewReplicaSetAvailable"
+
+
+def watch(*states: dict[str, Any]) -> dict[str, Any]:
+    """What the wait for a Deployment ends with, from the state that the update was answered with."""
+    cluster = Told(*states[1:])
+    return Watch(cluster, DEPLOYMENT, {}, 60, threading.Event(), lambda _: None).until_ready(states[0])
+
+
+def test_a_deadline_that_an_earlier_template_exceeded_says_nothing_of_the_next_one() -> None:
+    done = rolling(3, 2, DONE)
+    assert watch(rolling(2, 1, LATE), rolling(3, 0, LATE), done) == done
+
+
+def test_a_deadline_that_the_template_itself_exceeded_is_its_end() -> None:
+    for begun in (rolling(2, 2, DONE), rolling(3, 1, LATE)):
+        with pytest.raises(NotReady, match="no progress within progressDeadlineSeconds: timed out"):
+            watch(begun, rolling(3, 1, LATE))

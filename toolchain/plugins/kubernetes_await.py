@@ -194,14 +194,16 @@ class Watch:
         """The object once it is ready. Raises NotReady with the reason that the cluster gives."""
         if is_on(live, SKIP_AWAIT):
             return live
-        begun, told, explained = time.monotonic(), "", time.monotonic()
-        checks, failure = self.checks(live, begun), ""
+        begun, told, explained, failure = time.monotonic(), "", time.monotonic(), ""
+        # A deadline that an earlier template exceeded is told until the new one makes progress.
+        checks, earlier = self.checks(live, begun), (unseen(live, self.kind) and condition(live, "Progressing")) or None
         while True:
             try:
                 late = "waiting for the controller" if unseen(live, self.kind) else ""
                 missing = late or "; ".join(filter(None, (check(live, self.cluster) for check in checks)))
             except ProviderError as error:
-                missing, failure = str(error), "" if isinstance(error, ApiError) else str(error)
+                passing = isinstance(error, ApiError) or condition(live, "Progressing") == earlier
+                missing, failure = str(error), "" if passing else str(error)
             if not missing:
                 return live
             if failure or time.monotonic() - begun > self.timeout:

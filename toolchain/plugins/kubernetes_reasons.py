@@ -38,9 +38,8 @@ def pods_of(cluster: Cluster, live: Values) -> list[Values]:
 
 def last_warning(cluster: Cluster, live: Values) -> str:
     """The words of the youngest warning event about an object."""
-    namespace = live["metadata"].get("namespace") or "default"
     about = f"involvedObject.uid={live['metadata']['uid']},type=Warning"
-    events = cluster.items(f"/api/v1/namespaces/{namespace}/events", field=about)
+    events = cluster.items(f"/api/v1/namespaces/{live['metadata'].get('namespace') or 'default'}/events", field=about)
     youngest = max(events, key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime")), default=None)
     return f"{youngest.get('reason')}: {str(youngest.get('message')).strip()}" if youngest else ""
 
