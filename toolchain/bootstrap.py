@@ -204,6 +204,8 @@ def main() -> int:
         else:
             check_stack(options.stack)
             cli = bootstrap(options.stack, tests=options.tests, start=not options.no_cluster)
+            if options.cluster and not given_cluster():
+                cluster()
             say(f"ready in {time.monotonic() - start:.1f} s: {shutil.which('pulumi', path=str(cli.parent)) or cli}")
     except ToolchainError as error:
         print(f"error: {error}", file=sys.stderr)
