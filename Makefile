@@ -31,21 +31,24 @@ refresh: ## bring the state up to what really is there
 	@$(READY) --stack $(STACK)
 	@$(PY) -m toolchain.deploy refresh --stack $(STACK) $(ARGS)
 
-# The end-to-end tests mostly wait for containers: the cluster and the other tests come beside them, and are printed
-# when they are done. Then the cluster is free for its own end-to-end tests.
-TESTENV := eval "$$($(PYTHON) -m toolchain.environment)"
-LOG     := .toolchain/logs/tests.log
+# The end-to-end tests on Docker mostly wait for containers: the tests that need neither them nor a cluster run beside them,
+# and are printed when they are done; so does the building of the cluster's programs, out of everybody's way. The cluster
+# comes last, when the machine is its own.
+ON_CLUSTER := tests/cluster tests/plugins/test_kubernetes_objects.py tests/plugins/test_kubernetes_pods.py tests/kubernetes
+TESTENV    := eval "$$($(PYTHON) -m toolchain.environment)"
+LOGS       := .toolchain/logs
 test: ## format, lint, types and all tests, on a real Docker Engine and a real cluster (ARGS="tests/unit -k …": some)
 	@$(READY) --tests
 	@$(MAKE) --no-print-directory lint
 ifeq ($(strip $(ARGS)),)
-	@{ $(READY) --tests --cluster >$(LOG) 2>&1; $(TESTENV) && \
-	     pytest --ignore=tests/docker --ignore=tests/kubernetes >>$(LOG) 2>&1; } & others=$$!; \
-	  trap "kill $$others" INT TERM; \
+	@nice -n 19 $(PY) -m toolchain.cluster build >$(LOGS)/cluster-build.log 2>&1 & built=$$!; \
+	  ( $(TESTENV) && pytest $(addprefix --ignore=,tests/docker $(ON_CLUSTER)) >$(LOGS)/tests.log 2>&1 ) & others=$$!; \
+	  trap "kill $$built $$others" INT TERM; \
 	  ( $(TESTENV) && pytest tests/docker ); docker=$$?; \
-	  wait $$others; rest=$$?; cat $(LOG); \
-	  ( $(TESTENV) && pytest tests/kubernetes ); kubernetes=$$?; \
-	  exit $$((docker || rest || kubernetes))
+	  wait $$others; rest=$$?; cat $(LOGS)/tests.log; wait $$built; \
+	  $(READY) --tests --cluster; \
+	  ( $(TESTENV) && pytest $(ON_CLUSTER) ); cluster=$$?; \
+	  exit $$((docker || rest || cluster))
 else
 	@$(TESTENV) && pytest $(ARGS)
 endif

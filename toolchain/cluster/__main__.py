@@ -1,4 +1,4 @@
-"""`python -m toolchain.cluster up|down|status`: a real Kubernetes on this machine."""
+"""`python -m toolchain.cluster up|build|down|status`: a real Kubernetes on this machine."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def main() -> int:
     up = actions.add_parser("up", help="start the cluster, or repair it")
     up.add_argument("--images", action="store_true", help="copy the images of the inventory into the node, too")
     up.add_argument("--nodes", type=count, help="simulated nodes beside the real one (default: as many as there are)")
+    actions.add_parser("build", help="build its programs, and start nothing")
     actions.add_parser("down", help="end it, and remove its state")
     actions.add_parser("status", help="what runs")
     options = parser.parse_args()
@@ -39,6 +40,9 @@ def main() -> int:
     try:
         if options.action == "status":
             return lifecycle.status()
+        if options.action == "build":
+            lifecycle.prepare()
+            return 0
         if options.action == "down":
             removal.down()
             return 0

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
-import importlib.util
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from toolchain.cluster import (
+    addons,
     build,
     control_plane,
     firewall,
@@ -52,7 +51,17 @@ def up(simulated_nodes: int | None = None) -> None:
         _node(kubernetes, pause)
         services.install()
         simulated.ensure(simulated_nodes)
-        _addons()
+        addons.install()
+
+
+def prepare() -> None:
+    """Build every program of the cluster, and start nothing.
+
+    Raises ToolchainError when one cannot be built.
+    """
+    for name in ("kubernetes", "pause", "kube-router", *services.PROGRAMS):
+        build.program(name)
+    addons.prepare()
 
 
 def _node(kubernetes: Path, pause: Path) -> None:
@@ -68,12 +77,6 @@ def _node(kubernetes: Path, pause: Path) -> None:
     except ToolchainError as error:
         log = node.kubelet(kubernetes).log
         raise ToolchainError(f"the node is not ready: {error}; log: {log}\n{processes.tail(log)}") from error
-
-
-def _addons() -> None:
-    """What the platform's own stacks need besides: operators, gateway, certificates."""
-    if importlib.util.find_spec("toolchain.cluster.addons") is not None:
-        importlib.import_module("toolchain.cluster.addons").install()
 
 
 def start(components: Sequence[Component]) -> None:
