@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 import yaml
 
+from toolchain import stack_filter
+
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 900
 LOOPBACK = "127.0.0.1"
@@ -221,7 +223,9 @@ def checkout(root: Path, folder: Path) -> None:
     (folder / ".git" / "info" / "exclude").write_text(
         "Pulumi.e2e*.yaml\nPulumi.inner*.yaml\nPulumi.k8s*.yaml\n", encoding="utf-8"
     )
-    subprocess.run([git, "-C", str(folder), "add", "--all"], check=True)  # noqa: S603
+    # Without the machine's own salt, as a clone would be.
+    filtered = ["-c", f"filter.stack-salt.clean={stack_filter.CLEAN}"]
+    subprocess.run([git, "-C", str(folder), *filtered, "add", "--all"], check=True)  # noqa: S603
     subprocess.run(  # noqa: S603
         [git, "-C", str(folder), *identity, "commit", "--quiet", "--allow-empty", "--message", "as it is"], check=True
     )
