@@ -179,6 +179,8 @@ def _exporter(args: WorkerPoolArgs, service: str, image: str) -> ServiceSpec:
         port=args.broker_exporter_port,
         resources=Resources(cpu=0.25, memory=128 * MIB, processes=128),
         rollout="exclusive",
+        # Its log would show the values of variables beside a traceback, the broker's password among them.
+        env={"LOGURU_DIAGNOSE": "NO"},
         secrets={args.broker_exporter_variable: args.broker},
         uses=[args.broker.endpoint],
         after=args.after,
