@@ -10,7 +10,7 @@ FAST   := tests/unit tests/config tests/policies tests/report tests/conformance 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help up preview down refresh backup restore test check lint format images schema conformance env pr-report render judge diagram bench cluster cluster-down clean
+.PHONY: help up preview down refresh backup restore test test-cluster check lint format images schema conformance env pr-report render judge diagram bench cluster cluster-down clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,27 +31,26 @@ refresh: ## bring the state up to what really is there
 	@$(READY) --stack $(STACK)
 	@$(PY) -m toolchain.deploy refresh --stack $(STACK) $(ARGS)
 
-# The end-to-end tests on Docker mostly wait for containers: the tests that need neither them nor a cluster run beside them,
-# and are printed when they are done; so does the building of the cluster's programs, out of everybody's way. The cluster
-# comes last, when the machine is its own.
+# The end-to-end tests on Docker mostly wait for containers: the tests that need neither them nor a cluster run beside
+# them, and are printed when they are done.
 ON_CLUSTER := tests/cluster tests/plugins/test_kubernetes_objects.py tests/plugins/test_kubernetes_pods.py tests/kubernetes
 TESTENV    := eval "$$($(PYTHON) -m toolchain.environment)"
-LOGS       := .toolchain/logs
-test: ## format, lint, types and all tests, on a real Docker Engine and a real cluster (ARGS="tests/unit -k …": some)
+LOG        := .toolchain/logs/tests.log
+test: ## format, lint, types and all tests, on a real Docker Engine where there is one (ARGS="tests/unit -k …": some)
 	@$(READY) --tests
 	@$(MAKE) --no-print-directory lint
 ifeq ($(strip $(ARGS)),)
-	@nice -n 19 $(PY) -m toolchain.cluster build >$(LOGS)/cluster-build.log 2>&1 & built=$$!; \
-	  ( $(TESTENV) && pytest $(addprefix --ignore=,tests/docker $(ON_CLUSTER)) >$(LOGS)/tests.log 2>&1 ) & others=$$!; \
-	  trap "kill $$built $$others" INT TERM; \
-	  ( $(TESTENV) && pytest tests/docker ); docker=$$?; \
-	  wait $$others; rest=$$?; cat $(LOGS)/tests.log; wait $$built; \
-	  $(READY) --tests --cluster; \
-	  ( $(TESTENV) && pytest $(ON_CLUSTER) ); cluster=$$?; \
-	  exit $$((docker || rest || cluster))
+	@$(TESTENV) && \
+	  { pytest $(addprefix --ignore=,tests/docker $(ON_CLUSTER)) >$(LOG) 2>&1 & others=$$!; trap "kill $$others" INT TERM; \
+	    pytest tests/docker; end_to_end=$$?; wait $$others; rest=$$?; \
+	    cat $(LOG); exit $$((end_to_end || rest)); }
 else
 	@$(TESTENV) && pytest $(ARGS)
 endif
+
+test-cluster: ## all tests on a real cluster: the local one, started for them, or that of KUBECONFIG (ARGS: some)
+	@$(READY) --tests --cluster
+	@$(TESTENV) && pytest $(or $(ARGS),$(ON_CLUSTER))
 
 check: ## format, lint, types, and the tests that need no engine
 	@$(READY) --tests --only-venv
