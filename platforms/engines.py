@@ -12,6 +12,7 @@ from platforms.specs import (
     MIB,
     BackupPolicy,
     Endpoint,
+    ExecProbe,
     Health,
     HttpProbe,
     Resources,
@@ -31,6 +32,11 @@ BACKUPS = "/backups"
 POSTGRES_PASSWORD = "/run/secrets/postgres-password"  # noqa: S105 - a path
 REDIS_PASSWORD = "/run/secrets/redis-password"  # noqa: S105 - a path
 REDIS_CONFIG = "/etc/redis/redis.conf"
+REDIS_HEALTH = Health(
+    probe=ExecProbe(
+        command=("sh", "-c", f'REDISCLI_AUTH="$(cat {REDIS_PASSWORD})" redis-cli ping | grep -q PONG'),
+    ),
+)
 REDIS_MEMORY_SHARE = 0.6
 """Share of the memory limit for the data set: rewriting the append-only file needs the rest."""
 

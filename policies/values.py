@@ -108,3 +108,8 @@ def blocks(value: Any) -> list[Mapping[str, Any]]:
 def has_unknown(value: Any) -> bool:
     """The value, or an entry of it, is not known yet."""
     return value is UNKNOWN or (isinstance(value, list) and any(entry is UNKNOWN for entry in value))
+
+
+def port_text(port: Any) -> str:
+    """A port, by number or by name, as it is written: the engine hands every number over as a float."""
+    return f"{port:g}" if isinstance(port, int | float) else str(port)

@@ -20,11 +20,9 @@ from pathlib import Path
 from toolchain import apt, engine, plugin_step, pulumi_cli, stack_filter, state
 from toolchain.console import ToolchainError, run, say, step
 from toolchain.environment import full
-from toolchain.paths import KUBECONFIG, LOGS, ROOT, TOOLS, VENV, VENV_PYTHON
+from toolchain.paths import KUBECONFIG, LOCAL_CONTEXT, LOGS, ROOT, TOOLS, VENV, VENV_PYTHON
 
 PYTHON = (3, 11)
-LOCAL_CONTEXT = "ai-platform-local"
-"""As in `toolchain.cluster`, which needs the virtual environment."""
 UNFINISHED = TOOLS / "venv-unfinished"
 """There while the virtual environment is being made or changed: one that was killed then may lack any file."""
 STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")

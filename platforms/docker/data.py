@@ -106,15 +106,7 @@ class DockerData:
                 },
                 volumes={"/data": Volume(name="redis", size=spec.storage, keeps_data=True, retain=spec.retain)},
                 after=spec.after,
-                health=Health(
-                    probe=ExecProbe(
-                        command=(
-                            "sh",
-                            "-c",
-                            f'REDISCLI_AUTH="$(cat {engines.REDIS_PASSWORD})" redis-cli ping | grep -q PONG',
-                        )
-                    ),
-                ),
+                health=engines.REDIS_HEALTH,
                 stop_grace=60,
             ),
             parent=parent,

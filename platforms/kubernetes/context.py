@@ -135,6 +135,12 @@ class Context:
         """What tells a service's pods from all others of the namespace; it never changes."""
         return {f"{LABEL}/system": self.system, f"{LABEL}/service": service}
 
+    @property
+    def storage_class(self) -> Manifest:
+        """What a claim says of its StorageClass; nothing where the cluster's default is meant."""
+        name = self.cluster.storage_class
+        return {"storageClassName": name} if name else {}
+
     def host(self, service: str) -> str:
         """DNS name of a service for those who may reach it."""
         return service if self.local else f"{service}.{self.namespace}.svc"

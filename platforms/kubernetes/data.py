@@ -22,8 +22,6 @@ from platforms.specs import (
     BackupPolicy,
     Database,
     Endpoint,
-    ExecProbe,
-    Health,
     PostgresSpec,
     RedisSpec,
     Resources,
@@ -112,15 +110,7 @@ class KubernetesData:
                 engines.REDIS_PASSWORD: password,
             },
             after=spec.after,
-            health=Health(
-                probe=ExecProbe(
-                    command=(
-                        "sh",
-                        "-c",
-                        f'REDISCLI_AUTH="$(cat {engines.REDIS_PASSWORD})" redis-cli ping | grep -q PONG',
-                    )
-                ),
-            ),
+            health=engines.REDIS_HEALTH,
             stop_grace=60,
         )
         ready = self._stateful(name, service, spec, parent)
@@ -273,7 +263,7 @@ class KubernetesData:
                         "spec": {
                             "accessModes": ["ReadWriteOnce"],
                             "resources": {"requests": {"storage": self._storage(spec.storage)["size"]}},
-                            **self._storage_class(),
+                            **self.context.storage_class,
                         },
                     }
                 ],
@@ -313,10 +303,6 @@ class KubernetesData:
     def _storage(self, size: int) -> Manifest:
         storage = self.context.cluster.storage_class
         return {"size": f"{size // MIB}Mi", **({"storageClass": storage} if storage else {})}
-
-    def _storage_class(self) -> Manifest:
-        storage = self.context.cluster.storage_class
-        return {"storageClassName": storage} if storage else {}
 
 
 def _bootstrap(spec: PostgresSpec, recovery: Manifest | None) -> Manifest:

@@ -140,7 +140,7 @@ class Logs:
                                 "spec": {
                                     "accessModes": ["ReadWriteOnce"],
                                     "resources": {"requests": {"storage": f"{STORAGE // MIB}Mi"}},
-                                    **self._storage_class(),
+                                    **self.context.storage_class,
                                 },
                             }
                         ],
@@ -349,7 +349,3 @@ class Logs:
     def _awaited(self, resource: str, service: str, role: str, condition: str) -> Manifest:
         annotations = {"pulumi.com/waitFor": condition}
         return self.context.metadata(resource, service, role, name=NAME, annotations=annotations)
-
-    def _storage_class(self) -> Manifest:
-        storage = self.context.cluster.storage_class
-        return {"storageClassName": storage} if storage else {}

@@ -13,7 +13,7 @@ from pulumi import Input, Resource, ResourceOptions
 
 from platforms import grafana
 from platforms.kubernetes import network
-from platforms.kubernetes.context import LABEL, Context, Manifest, PodGrant, after, grant_of
+from platforms.kubernetes.context import LABEL, Context, PodGrant, after, grant_of
 from platforms.kubernetes.logs import LOGS_PATH, Logs
 from platforms.kubernetes.namespaces import Namespaces
 from platforms.kubernetes.pods import compute, container_security, pod_security
@@ -182,7 +182,7 @@ class KubernetesTelemetry:
                         "spec": {
                             "accessModes": ["ReadWriteOnce"],
                             "resources": {"requests": {"storage": f"{STORAGE // MIB}Mi"}},
-                            **_class(context),
+                            **context.storage_class,
                         }
                     }
                 },
@@ -252,8 +252,3 @@ class KubernetesTelemetry:
             opts=ResourceOptions(parent=parent),
         )
         return policy
-
-
-def _class(context: Context) -> Manifest:
-    storage = context.cluster.storage_class
-    return {"storageClassName": storage} if storage else {}

@@ -182,14 +182,13 @@ class KubernetesWorkloads:
         ]
 
     def _claim(self, name: str, service: str, volume: Volume, parent: Resource) -> Resource:
-        storage = self.context.cluster.storage_class
         claim: Resource = kubernetes.core.v1.PersistentVolumeClaim(
             f"{name}-{volume.name}",
             metadata=self.context.metadata(f"{name}-{volume.name}", service, "data", name=f"{service}-{volume.name}"),
             spec={
                 "accessModes": ["ReadWriteOnce"],
                 "resources": {"requests": {"storage": f"{(volume.size or 5 * 1024 * MIB) // MIB}Mi"}},
-                **({"storageClassName": storage} if storage else {}),
+                **self.context.storage_class,
             },
             opts=ResourceOptions(parent=parent, retain_on_delete=volume.retain),
         )

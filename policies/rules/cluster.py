@@ -25,7 +25,7 @@ from policies.objects import (
 from policies.rule import Group, Rule
 from policies.settings import Settings
 from policies.subject import Resource
-from policies.values import UNKNOWN, blocks, dig, entries, has_unknown
+from policies.values import UNKNOWN, blocks, dig, entries, has_unknown, port_text
 
 SYSTEM_NAMESPACES: Final = ("kube-system", "kube-public", "kube-node-lease")
 OUTSIDE_TYPES: Final = ("NodePort", "LoadBalancer")
@@ -111,7 +111,7 @@ def check_service_target(resources: Sequence[Resource], settings: Settings) -> I
             if found and target is not UNKNOWN and not any(_declares(one, target) for one in found):
                 yield (
                     Group.of(service),
-                    f"sends to port {_text(target)}, which no pod of it declares; add it to their `ports`",
+                    f"sends to port {port_text(target)}, which no pod of it declares; add it to their `ports`",
                 )
 
 
@@ -176,7 +176,9 @@ def _declares(resource: Resource, target: Any) -> bool:
         return True
     declared = [port for one in resource.containers for port in ports(one.raw)]
     unknown = any(has_unknown(one.raw.get("ports")) for one in resource.containers)
-    return unknown or any(_text(target) in (_text(port.get("containerPort")), port.get("name")) for port in declared)
+    return unknown or any(
+        port_text(target) in (port_text(port.get("containerPort")), port.get("name")) for port in declared
+    )
 
 
 def _certified(tls: Any) -> bool:
@@ -203,10 +205,6 @@ def _only_redirects(route: Resource) -> bool:
     return bool(rules) and all(
         any(entry.get("type") == "RequestRedirect" for entry in blocks(rule.get("filters"))) for rule in rules
     )
-
-
-def _text(port: Any) -> str:
-    return f"{port:g}" if isinstance(port, int | float) else str(port)
 
 
 RULES: Final = (

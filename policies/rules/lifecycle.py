@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from policies.container import Container
 from policies.kubernetes import CRON_JOB, DEPLOYMENT, JOB, PODS, action, ports
 from policies.rule import Rule
 from policies.settings import Settings
 from policies.subject import RUNNING, Resource
-from policies.values import UNKNOWN, dig, has_unknown
+from policies.values import UNKNOWN, dig, has_unknown, port_text
 
 RESTARTS: Final = ("unless-stopped", "always", "on-failure")
 CHECKED_ROLES: Final = ("app", "data", "proxy")
@@ -81,8 +81,8 @@ def check_ports(container: Container) -> Iterator[str]:
     for probe in ("readinessProbe", "livenessProbe", "startupProbe"):
         asked = action(container.raw.get(probe))
         port = asked[1].get("port") if asked and asked[0] != "exec" else None
-        if port is not None and port is not UNKNOWN and _text(port) not in declared:
-            yield f"has a {probe} on port {_text(port)}, which it does not declare; add it to `ports`"
+        if port is not None and port is not UNKNOWN and port_text(port) not in declared:
+            yield f"has a {probe} on port {port_text(port)}, which it does not declare; add it to `ports`"
 
 
 def check_lifetime(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -119,10 +119,6 @@ def check_rollout(resource: Resource, settings: Settings) -> Iterator[str]:
             yield "may lose replicas while it is replaced; set `strategy.rollingUpdate.maxUnavailable` to 0"
     if resource.role == "scheduler" and kind != "Recreate":
         yield "is there twice while it is replaced, and files jobs twice; set `strategy.type` to Recreate"
-
-
-def _text(port: Any) -> str:
-    return f"{port:g}" if isinstance(port, int | float) else str(port)
 
 
 RULES: Final = (

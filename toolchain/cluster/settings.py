@@ -5,11 +5,11 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
+from toolchain import paths
 from toolchain.paths import CLUSTER
 
-CONTEXT = "ai-platform-local"
-"""Name of the only context in the cluster's kubeconfig."""
-KUBECONFIG = CLUSTER / "kubeconfig"
+CONTEXT = paths.LOCAL_CONTEXT
+KUBECONFIG = paths.KUBECONFIG
 VERSION = "1.34.3"
 
 RUN = Path("/run/ai-platform-cluster")
