@@ -92,7 +92,7 @@ def run(stack: Stack, root: Path, env: Mapping[str, str]) -> Result:
 def from_nothing(
     stack: Stack, root: Path, env: Mapping[str, str], keys: Mapping[str, Any], options: Sequence[str] = JUDGED
 ) -> Preview:
-    """Preview the stack as if nothing of it were there, with some keys of its file replaced.
+    """Preview the stack as if nothing of it were there, nor its cluster, with some keys of its file replaced.
 
     `options` are more of `pulumi preview`: by default, the policy pack.
     """
@@ -107,6 +107,10 @@ def from_nothing(
             return Preview(succeeded=False, errors=(_reason(made.stderr),))
         config = Path(folder, stack.file)
         config.write_text(_config(stack, root, keys), encoding="utf-8")
+        if stack.kind == "kubernetes":
+            kubeconfig = Path(folder, "kubeconfig")
+            kubeconfig.write_text(yaml.safe_dump(_no_cluster(config)), encoding="utf-8")
+            empty["KUBECONFIG"] = str(kubeconfig)
         return _preview(stack.name, root, empty, config, options)
 
 
@@ -128,6 +132,21 @@ def _config(stack: Stack, root: Path, keys: Mapping[str, Any]) -> str:
         content = yaml.safe_load(text)
         text = yaml.safe_dump({**content, "config": {**content["config"], **keys}}, sort_keys=False)
     return text
+
+
+def _no_cluster(config: Path) -> dict[str, object]:
+    """A kubeconfig with the context of a stack file, of a cluster that nobody can reach."""
+    content = yaml.safe_load(config.read_text(encoding="utf-8"))
+    platform = (content.get("config") or {}).get("ai-platform:platform") or {}
+    context = str(platform.get("context") or "none")
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": context,
+        "clusters": [{"name": "none", "cluster": {"server": "https://127.0.0.1:1"}}],
+        "users": [{"name": "none", "user": {}}],
+        "contexts": [{"name": context, "context": {"cluster": "none", "user": "none"}}],
+    }
 
 
 def _known(stack: str, root: Path, env: Mapping[str, str]) -> bool:

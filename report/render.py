@@ -14,8 +14,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import yaml
-
 from report.manifests import CLUSTER, HIDDEN, LATER, RECORDS, Manifest, manifests
 from report.preview import Stack, from_nothing, stack_of
 from toolchain import environment
@@ -35,11 +33,9 @@ class RenderError(RuntimeError):
 def render(stack: Stack, root: Path, env: Mapping[str, str]) -> list[Manifest]:
     """The manifests of the stack's plan. Raises RenderError when the preview fails or plans no object."""
     with tempfile.TemporaryDirectory(prefix="render-") as folder:
-        kubeconfig, records = Path(folder, "kubeconfig"), Path(folder, "records")
-        kubeconfig.write_text(yaml.safe_dump(_no_cluster(stack, root)), encoding="utf-8")
+        records = Path(folder, "records")
         records.touch()
-        away = {**env, "KUBECONFIG": str(kubeconfig), RECORDS: str(records)}
-        preview = from_nothing(stack, root, away, {}, ("--policy-pack", str(RECORDER)))
+        preview = from_nothing(stack, root, {**env, RECORDS: str(records)}, {}, ("--policy-pack", str(RECORDER)))
         if not preview.succeeded:
             reasons = "\n".join(preview.errors) or "the preview failed without a word"
             raise RenderError(f"the preview of {stack.name} failed:\n{reasons}")
@@ -61,21 +57,6 @@ def write(made: Sequence[Manifest], folder: Path) -> None:
         file = folder / one.path
         file.parent.mkdir(exist_ok=True)
         file.write_text(one.text, encoding="utf-8")
-
-
-def _no_cluster(stack: Stack, root: Path) -> dict[str, object]:
-    """A kubeconfig with the stack's context, of a cluster that nobody can reach."""
-    content = yaml.safe_load((root / stack.file).read_text(encoding="utf-8"))
-    platform = (content.get("config") or {}).get("ai-platform:platform") or {}
-    context = str(platform.get("context") or "none")
-    return {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": context,
-        "clusters": [{"name": "none", "cluster": {"server": "https://127.0.0.1:1"}}],
-        "users": [{"name": "none", "user": {}}],
-        "contexts": [{"name": context, "context": {"cluster": "none", "user": "none"}}],
-    }
 
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT, env: Mapping[str, str] | None = None) -> int:

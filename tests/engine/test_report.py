@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -37,11 +38,12 @@ class Checkout:
 
     def change(self, **keys: Any) -> None:
         """Set keys of the development stack's file, as it is in the repository otherwise."""
-        content = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text(encoding="utf-8"))
-        inventory = {"ai-platform:images": {"inventory": str(self.root / "images.json")}}
-        content["config"] |= inventory | {f"ai-platform:{key}": value for key, value in keys.items()}
-        content.pop("encryptionsalt", None)
-        (self.root / "Pulumi.dev.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        for stack, changes in {"dev": keys, "staging": {}}.items():
+            content = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text(encoding="utf-8"))
+            inventory = {"ai-platform:images": {"inventory": str(self.root / "images.json")}}
+            content["config"] |= inventory | {f"ai-platform:{key}": value for key, value in changes.items()}
+            content.pop("encryptionsalt", None)
+            (self.root / f"Pulumi.{stack}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
 
     def report(self, *arguments: str) -> tuple[int, str]:
         """Exit status and text of `python -m report`."""
@@ -69,7 +71,7 @@ def checkout(tmp_path: Path) -> Checkout:
         shutil.copy(ROOT / file, root)
     # The program and the pack name their interpreter relative to themselves.
     (root / ".venv").symlink_to(sys.prefix)
-    placeholder = {"image": f"sha256:{'0' * 64}", "reference": "placeholder", "source": "built"}
+    placeholder = {"image": f"sha256:{'0' * 64}", "reference": "placeholder:1", "source": "built"}
     (root / "images.json").write_text(json.dumps(dict.fromkeys(get_args(Engine), placeholder)), encoding="utf-8")
     made = Checkout(root, env)
     made.change()
@@ -86,7 +88,7 @@ def test_every_stack_is_reported_and_what_cannot_be_deployed_yet_is_said(checkou
     assert status == 0, text
     assert "| **dev** | docker |" in text
     assert "to create | ✅ passed |" in text
-    assert "| **staging** | kubernetes | ⛔ cannot be deployed by this version | not judged |" in text
+    assert re.search(r"\| \*\*staging\*\* \| kubernetes \| \*\*1\d\d to create\*\* \| ✅ passed \|", text), text
     assert "| **prod** | aws | ⛔ cannot be deployed by this version | not judged |" in text
     assert "n_ai_review_engine_api --> n_ai_review_engine_postgres" in text
     assert stack_files(checkout.root) == before
