@@ -58,6 +58,9 @@ def test_the_jobs_of_killed_workers_are_done_by_others_and_once(stack: Stack) ->
         return [row for row in jobs(stack, ids) if row["state"] == "running" and row["worker"] in hosts]
 
     def two_busy() -> list[str]:
+        # A task that a dying worker has taken from the queue and not noted yet is housekeeping's, an hour later.
+        if any(row["state"] == "queued" for row in jobs(stack, ids)):
+            return []
         hosts = sorted({row["worker"] for row in running(*workers)})[:2]
         return hosts if len(hosts) > 1 else []
 
@@ -70,11 +73,17 @@ def test_the_jobs_of_killed_workers_are_done_by_others_and_once(stack: Stack) ->
     lost = {row["id"]: row["worker"] for row in running(*busy)}
     assert set(lost.values()) == set(busy), "a worker was killed that did nothing"
 
-    def all_done() -> list[dict[str, str]]:
-        found = jobs(stack, ids)
-        return found if all(row["state"] == "done" for row in found) else []
+    def waiting() -> list[dict[str, str]]:
+        return [row for row in jobs(stack, ids) if row["state"] != "done"]
 
-    done = eventually(all_done, seconds=4 * VISIBILITY_SECONDS, what="every job is done")
+    try:
+        eventually(lambda: not waiting(), seconds=4 * VISIBILITY_SECONDS, what="every job is done")
+    except AssertionError as error:
+        error.add_note(f"not done: {waiting()}; lost: {lost}")
+        error.add_note(f"unacknowledged: {redis(stack, 'ZRANGE', 'unacked_index', '0', '-1', 'WITHSCORES')}")
+        error.add_note(stack.log("worker"))
+        raise
+    done = jobs(stack, ids)
     assert restarts(killed) == starts + 1
     for row in done:
         took = float(row["finished"]) - float(row["started"])

@@ -13,6 +13,9 @@ RESULT_SECONDS = 3600
 CONCURRENCY = 50
 """Tasks of one worker at a time. A full worker asks Redis for more every two seconds only (Celery's loop for green
 threads): with Celery's default, the number of cores, two cores would work one task a second."""
+RESTORE_LOCK_SECONDS = 10
+"""How long one worker may look for the tasks of lost workers, which takes milliseconds. When it dies meanwhile, nobody
+else looks before this time is over; by default, five minutes."""
 BEAT_FILE = "/tmp/celerybeat-schedule"  # noqa: S108  # the only place that a read-only container can write to
 
 
@@ -23,7 +26,10 @@ def celery_app(settings: configuration.Settings) -> Celery:
         broker_url=configuration.redis_url("CELERY_BROKER_URL"),
         result_backend=configuration.redis_url("CELERY_RESULT_BACKEND"),
         broker_connection_retry_on_startup=True,
-        broker_transport_options={"visibility_timeout": settings.redis_visibility_timeout_seconds},
+        broker_transport_options={
+            "visibility_timeout": settings.redis_visibility_timeout_seconds,
+            "unacked_mutex_expire": RESTORE_LOCK_SECONDS,
+        },
         task_serializer="json",
         accept_content=["json"],
         result_serializer="json",

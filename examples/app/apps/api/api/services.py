@@ -18,7 +18,9 @@ log = logging.getLogger("api.services")
 POOL_CONNECTIONS = 10
 ANSWER_SECONDS = 2.0
 """How long a database or a cache may take before the API answers without it."""
-RECONNECT_SECONDS = 5.0
+RECONNECT_SECONDS = ANSWER_SECONDS
+"""How long the pool tries for one connection. It doubles its pauses from one second on: with more time, a pause would
+outlast `ANSWER_SECONDS`, and a request be refused although the database is back."""
 CACHE_SECONDS = 300
 _PUBLISH_POLICY = {"max_retries": 1, "interval_start": 0.1, "interval_max": 0.1}
 
@@ -39,7 +41,6 @@ class Services:
             timeout=ANSWER_SECONDS,
             # After a restart of the database the pooled connections are dead: each is tried before use.
             check=ConnectionPool.check_connection,
-            # After longer outages the pauses between its attempts would outlast them: the next request tries anew.
             reconnect_timeout=RECONNECT_SECONDS,
             connection_class=database.Connection,
             kwargs=database.arguments(settings, "api"),
