@@ -88,7 +88,7 @@ def test_every_stack_is_reported_and_what_cannot_be_deployed_yet_is_said(checkou
     assert status == 0, text
     assert "| **dev** | docker |" in text
     assert "to create | ✅ passed |" in text
-    assert re.search(r"\| \*\*staging\*\* \| kubernetes \| \*\*1\d\d to create\*\* \| ✅ passed \|", text), text
+    assert re.search(r"\| \*\*staging\*\* \| kubernetes \| 1\d\d to create \| ⚠️ passed with advice \|", text), text
     assert "| **prod** | aws | ⛔ cannot be deployed by this version | not judged |" in text
     assert "n_ai_review_engine_api --> n_ai_review_engine_postgres" in text
     assert stack_files(checkout.root) == before

@@ -26,6 +26,8 @@ PATIENCE = 240
 """Seconds that an add-on's pods have to become ready."""
 TRIAL_PATIENCE = 90
 """Seconds that an add-on's webhooks have to answer, once its pods are ready."""
+ESTABLISHED = '{.status.conditions[?(@.type=="Established")].status}=True'
+"""Of a type that takes objects. Not `--for=condition=…`, which fails on a type that has no conditions yet."""
 MANAGER = "ai-platform-addons"
 """Field manager of what is applied, and name of the ConfigMap in kube-system that records it."""
 
@@ -144,7 +146,7 @@ def _apply(prepared: Prepared) -> None:
         if prepared.types:
             _server_side(prepared.types)
             names = re.findall(r"(?m)^  name: (\S+)$", prepared.types)
-            kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", *names)
+            kubectl("wait", f"--for=jsonpath={ESTABLISHED}", "--timeout=60s", "crd", *names)
         if prepared.objects:
             _server_side(_yaml(prepared.objects))
 
