@@ -62,6 +62,8 @@ def stack(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     reused = folder.exists()
     if not reused:
         checkout(ROOT, folder)
+        # Filling another one takes a minute; the tests on Docker do.
+        (folder / ".venv").symlink_to(ROOT / ".venv")
     deployed = Stack(name=NAME, folder=folder, port=HTTPS_PORT, host=HOST, kubeconfig=kubeconfig, http_port=HTTP_PORT)
     deployed.configure(**KEYS)
     try:

@@ -91,10 +91,9 @@ def test_a_release_that_crashes_is_stopped_with_its_last_words_and_costs_no_requ
     assert f"RuntimeError: {WORDS}" in failed.output
     traffic.assert_lossless()
     assert serving.items() <= stack.uids("api").items()
-    heal(stack, images)
 
 
-def test_an_image_that_does_not_exist_is_stopped_with_the_registrys_words_and_costs_no_request(
+def test_the_fix_goes_through_and_an_image_that_does_not_exist_is_stopped_without_a_lost_request(
     stack: Stack, images: dict[str, str]
 ) -> None:
     serving = stack.uids("web")
@@ -108,6 +107,7 @@ def test_an_image_that_does_not_exist_is_stopped_with_the_registrys_words_and_co
     assert f"pod {stuck[0]}: container web: " in failed.output
     assert f'"{MISSING}"' in failed.output or f"/{MISSING}" in failed.output
     traffic.assert_lossless()
+    assert used(stack.pods("api")).isdisjoint(images.values())
     assert serving.items() <= stack.uids("web").items()
     heal(stack, images)
     stack.pulumi("preview", "--expect-no-changes")
