@@ -54,7 +54,7 @@ def configuration(environment: str, database: str, host: str, port: int) -> dict
             "statement_seconds": 5,
         },
         "redis": {"visibility_timeout_seconds": 3600},
-        "schedule": {"heartbeat_seconds": 30, "housekeeping_seconds": 300},
+        "schedule": {"heartbeat_seconds": 30, "housekeeping_seconds": 60},
         "retention": {"jobs_days": 30},
         "review": {"latency_seconds": 0},
         "log": {"level": "info"},

@@ -28,6 +28,11 @@ def create_job(connection: Connection, job_id: UUID, text: str) -> Row:
     return row
 
 
+def mark_unsent(connection: Connection, job_id: UUID) -> None:
+    """Note that the task of a job was not sent: `stuck_jobs` finds it at once."""
+    connection.execute("UPDATE jobs SET sent_at = '-infinity' WHERE id = %s", (job_id,))
+
+
 def get_job(connection: Connection, job_id: UUID) -> Row | None:
     """The whole job, or `None`."""
     return _one(connection, "SELECT * FROM jobs WHERE id = %s", job_id)
@@ -79,7 +84,10 @@ def fail_job(connection: Connection, job_id: UUID, reason: str) -> None:
 
 
 def stuck_jobs(connection: Connection, after_seconds: float, limit: int = 100) -> list[UUID]:
-    """Unfinished jobs whose task must have been lost: sent longer than `after_seconds` ago. Marks them as sent now."""
+    """Unfinished jobs whose task was not sent, or must have been lost: it was sent longer than `after_seconds` ago.
+
+    Marks them as sent now.
+    """
     rows = _all(
         connection,
         "UPDATE jobs SET sent_at = now() WHERE id IN (SELECT id FROM jobs WHERE state IN ('queued', 'running')"

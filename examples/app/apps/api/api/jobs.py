@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
@@ -17,6 +18,7 @@ from api.services import Services
 MAX_TEXT = 100_000
 MAX_LIST = 500
 
+log = logging.getLogger("api.jobs")
 router = APIRouter()
 State = Literal["queued", "running", "done", "failed"]
 
@@ -93,16 +95,16 @@ class Heartbeats(BaseModel):
 
 @router.post("/jobs", status_code=201)
 def create(new: NewJob, request: Request, response: Response) -> Created:
-    """Store a job, then queue it. When the queue is away the job is kept as failed and the answer is 503."""
+    """Store a job, then queue it. While the queue is away the job waits in the database for housekeeping to send it."""
     services: Services = request.state.services
     with services.pool.connection() as connection:
         row = store.create_job(connection, uuid4(), new.text)
     try:
         services.send_review(row["id"])
-    except BrokerError:
+    except BrokerError as error:
+        log.warning("job %s waits for the queue: %s", row["id"], error)
         with services.pool.connection() as connection:
-            store.fail_job(connection, row["id"], "the queue was unavailable")
-        raise
+            store.mark_unsent(connection, row["id"])
     response.headers["Location"] = f"{request.scope.get('root_path', '')}/jobs/{row['id']}"
     return Created(**row)
 

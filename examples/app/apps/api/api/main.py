@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from kombu.exceptions import OperationalError as BrokerError
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
@@ -81,7 +80,6 @@ def create_app() -> FastAPI:
     app.add_exception_handler(RequestValidationError, _refused)  # type: ignore[arg-type]  # Starlette wants Exception
     app.add_exception_handler(DatabaseError, _unavailable("database"))
     app.add_exception_handler(PoolTimeout, _unavailable("database"))
-    app.add_exception_handler(BrokerError, _unavailable("queue"))
     _add_probes(app)
     return app
 
