@@ -121,9 +121,7 @@ def test_without_redis_it_is_not_ready_keeps_jobs_and_recovers_by_itself(lab: La
     newest = get(api, "/jobs?limit=1").json()["jobs"][0]
     assert (newest["id"], newest["state"]) == (taken.json()["id"], "queued")
     # The next housekeeping sends it, whatever the visibility time-out is.
-    assert (
-        app.postgres.sql("SELECT text FROM jobs WHERE sent_at < now() - interval '1 year'") == "nobody works this"
-    )
+    assert app.postgres.sql("SELECT text FROM jobs WHERE sent_at < now() - interval '1 year'") == "nobody works this"
     redis = lab.start_redis("other-redis")
     wait_for(api, "/ready")
     assert post(api, {"text": "x"}).status_code == 201

@@ -4,46 +4,32 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.docker.stack import Stack
+from tests.support.secrecy import assert_absent, assert_unexported, assert_unprinted, assert_untracked, generated
 
 
 @pytest.fixture(scope="module")
 def secrets(stack: Stack) -> list[str]:
     """Every generated password, and the private key's body."""
     resources = stack.state(show_secrets=True)["deployment"]["resources"]
-    found = [
-        json.loads(resource["outputs"]["result"]["plaintext"])
-        for resource in resources
-        if resource["type"] == "random:index/randomPassword:RandomPassword"
-    ]
     uploads = json.dumps([resource.get("inputs", {}) for resource in resources])
     start = uploads.index("PRIVATE KEY-----") + len("PRIVATE KEY-----")
     body = uploads[start : start + 200].lstrip("\\n")[:40]
     # A search for something else than the key would find nothing, and say that all is well.
     assert re.fullmatch(r"[A-Za-z0-9+/]{40}", body), "this is not the body of a private key"
-    assert len(found) >= 3
-    assert all(len(value) >= 32 for value in found)
-    return [*found, body]
-
-
-def assert_absent(secrets: list[str], text: str, where: str) -> None:
-    """Fails with the place only: the value must not get into the test's own output."""
-    assert not any(secret in text for secret in secrets), f"a secret stands in {where}"
+    return [*generated(stack), body]
 
 
 @pytest.mark.fact("ARE-071", stack="D")
 def test_no_secret_stands_in_what_the_commands_print(stack: Stack, secrets: list[str]) -> None:
-    assert_absent(secrets, "\n".join(stack.outputs), "the output of make or pulumi")
-    assert_absent(secrets, stack.pulumi("preview", "--diff").output, "the output of a preview")
+    assert_unprinted(secrets, stack)
 
 
 def test_no_secret_stands_in_the_exported_state(stack: Stack, secrets: list[str]) -> None:
-    assert_absent(secrets, stack.pulumi("stack", "export", log=False).output, "the exported state")
+    assert_unexported(secrets, stack)
     for file in (stack.folder / ".state").rglob("*"):
         if file.is_file():
             assert_absent(secrets, file.read_text(encoding="utf-8", errors="replace"), file.name)
@@ -81,17 +67,7 @@ def test_no_secret_stands_in_a_network_a_volume_or_an_image(stack: Stack, secret
 
 
 def test_no_secret_stands_in_the_checkout(stack: Stack, secrets: list[str]) -> None:
-    files = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=stack.folder,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, files.split("\0")):
-        path = Path(stack.folder, name)
-        if path.is_file():
-            assert_absent(secrets, path.read_text(encoding="utf-8", errors="replace"), name)
+    assert_untracked(secrets, stack)
 
 
 def test_the_passphrase_is_readable_by_its_owner_only(stack: Stack) -> None:

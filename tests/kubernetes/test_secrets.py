@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.kubernetes.stack import Stack, name_of
+from tests.support.secrecy import assert_absent, assert_unexported, assert_unprinted, assert_untracked, generated
 
 SHELLESS = ("prometheus",)
 """Services whose image has no shell to ask for command lines."""
@@ -19,13 +18,7 @@ SHELLESS = ("prometheus",)
 @pytest.fixture(scope="module")
 def secrets(stack: Stack) -> list[str]:
     """Every generated password, those of the operators too, and the bodies of all private keys; plain and as base64."""
-    resources = stack.state(show_secrets=True)["deployment"]["resources"]
-    found = {
-        json.loads(resource["outputs"]["result"]["plaintext"])
-        for resource in resources
-        if resource["type"] == "random:index/randomPassword:RandomPassword"
-    }
-    assert len(found) >= 2
+    found = set(generated(stack))
     keys = set()
     for namespace in (stack.namespace, stack.ground):
         for secret in stack.objects("secrets", "--namespace", namespace):
@@ -34,26 +27,19 @@ def secrets(stack: Stack) -> list[str]:
                 keys |= {match[1] for match in re.finditer(r"PRIVATE KEY-----\s+([A-Za-z0-9+/]{40})", text)}
                 if name == "password":
                     found.add(text)
-    # A search for something else would find nothing, and say that all is well.
     assert len(keys) >= 3, "the authorities of the stack and of the operator, and certificates"
     assert all(len(value) >= 32 for value in found)
     plain = [*found, *keys]
     return [*plain, *(base64.b64encode(value.encode()).decode().rstrip("=")[:-1] for value in plain)]
 
 
-def assert_absent(secrets: list[str], text: str, where: str) -> None:
-    """Fails with the place only: the value must not get into the test's own output."""
-    assert not any(secret in text for secret in secrets), f"a secret stands in {where}"
-
-
 @pytest.mark.fact("ARE-071", stack="S")
 def test_no_secret_stands_in_what_the_commands_print(stack: Stack, secrets: list[str]) -> None:
-    assert_absent(secrets, stack.pulumi("preview", "--diff").output, "the output of a preview")
-    assert_absent(secrets, "\n".join(stack.outputs), "the output of make or pulumi")
+    assert_unprinted(secrets, stack)
 
 
 def test_no_secret_stands_in_the_exported_state(stack: Stack, secrets: list[str]) -> None:
-    assert_absent(secrets, stack.pulumi("stack", "export", log=False).output, "the exported state")
+    assert_unexported(secrets, stack)
     for file in (stack.folder / ".state").rglob("*"):
         if file.is_file():
             assert_absent(secrets, file.read_text(encoding="utf-8", errors="replace"), file.name)
@@ -108,14 +94,4 @@ def test_no_secret_stands_on_a_command_line(stack: Stack, secrets: list[str]) ->
 
 
 def test_no_secret_stands_in_the_checkout(stack: Stack, secrets: list[str]) -> None:
-    files = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=stack.folder,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for name in filter(None, files.split("\0")):
-        path = Path(stack.folder, name)
-        if path.is_file():
-            assert_absent(secrets, path.read_text(encoding="utf-8", errors="replace"), name)
+    assert_untracked(secrets, stack)
