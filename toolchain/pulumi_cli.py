@@ -15,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 from toolchain.console import ToolchainError, run, say, step
-from toolchain.paths import CACHE, CLI_LINK, LOGS, ROOT, TOOLS, VENV, VENV_PYTHON
+from toolchain.paths import CACHE, CLI_LINK, LOGS, ROOT, VENV, VENV_PYTHON
 
 VERSION = "3.259.0"
 MODULE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
@@ -157,13 +157,8 @@ def _download(target: Path) -> bool:
 # ── from the Go module ───────────────────────────────────────────────────────────────────────────────────────────────
 def _build(target: Path) -> None:
     tool = go()
-    env = os.environ | {
-        "CGO_ENABLED": "0",
-        "GOTOOLCHAIN": "local",
-        "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
-        "GOMODCACHE": str(TOOLS / "go" / "mod"),
-        "GOCACHE": str(TOOLS / "go" / "build"),
-    }
+    # Go's own caches: another clone on this machine, or a wiped .toolchain, finds everything compiled.
+    env = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly -buildvcs=false"}
     folder = ROOT / "toolchain"
     with step("download the Go modules of pulumi (half a minute)"):
         run([tool, "build", "-n", MODULE], log=LOGS / "go-download.log", env=env, cwd=folder)
@@ -171,8 +166,6 @@ def _build(target: Path) -> None:
         flags = f"-s -w -X {VERSION_SYMBOL}=v{VERSION}"
         command: list[str | Path] = [tool, "build", "-o", target, "-ldflags", flags, MODULE]
         run(command, log=LOGS / "go-build.log", env=env, cwd=folder)
-    # Nearly three gigabytes of modules and compiled packages that only another pin would need again.
-    shutil.rmtree(TOOLS / "go", ignore_errors=True)
 
 
 def _needed(module: Path = ROOT / "toolchain") -> Version:
