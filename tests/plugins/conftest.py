@@ -16,7 +16,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import docker
 import pytest
@@ -34,7 +34,8 @@ CLUSTER_KUBECONFIG = ROOT / ".toolchain" / "cluster" / "kubeconfig"
 IMAGE = "ai-platform-plugins-test/busybox:pytest"
 MARK = f"plugins-test-{uuid.uuid4().hex[:8]}"
 """Label of everything that this run makes on the Docker host."""
-COMMAND_SECONDS = 120
+COMMAND_SECONDS = 600
+"""Of one command: more than anything that a program here waits for, so that the command says what it waited for."""
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +128,8 @@ def toolbox(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "PULUMI_BACKEND_URL": f"file://{folder / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Without it the CLI looks for the plugins of all packages that the environment has, before each command.
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PULUMI_HOME", environment["PULUMI_HOME"])
@@ -223,17 +226,15 @@ KUBERNETES_PREAMBLE = """\
     from pulumi import CustomTimeouts, ResourceOptions
     image, namespace = os.environ["IMAGE"], os.environ["PROJECT"]
     provider = k8s.Provider("provider", namespace=namespace, cluster_identifier="test")
-    here = ResourceOptions(provider=provider)
-    space = k8s.core.v1.Namespace("space", metadata={"name": namespace}, opts=here)
-    inside = ResourceOptions(provider=provider, depends_on=[space])
+    inside = ResourceOptions(provider=provider)
 
-    def template(*command, **container):
+    def template(*command, label="web", **container):
         app = {"name": "app", "image": image, "command": list(command), **container}
         app["image_pull_policy"] = "IfNotPresent"
         app["security_context"] = {"allow_privilege_escalation": False, "capabilities": {"drop": ["ALL"]}}
         user = {"run_as_non_root": True, "run_as_user": 65532, "seccomp_profile": {"type": "RuntimeDefault"}}
         pod = {"containers": [app], "security_context": user, "termination_grace_period_seconds": 1}
-        return {"metadata": {"labels": {"app": "web"}}, "spec": pod}
+        return {"metadata": {"labels": {"app": label}}, "spec": pod}
 
     def within(seconds, opts=inside):
         times = CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
@@ -252,10 +253,17 @@ class Stack:
         self.environment = {**environment, "MARK": MARK, "PROJECT": self.name, "IMAGE": image}
         (folder / "Pulumi.yaml").write_text(f"name: {self.name}\nruntime: python\n", encoding="utf-8")
 
-    def write(self, program: str) -> Stack:
+    def write(self, program: str) -> Self:
         """Replace the program. `image`, what marks its resources and the usual imports are there already."""
         source = textwrap.dedent(self.preamble) + textwrap.dedent(program)
         (self.folder / "__main__.py").write_text(source, encoding="utf-8")
+        return self
+
+    def begin(self) -> Self:
+        """Make the stack, with a program that makes nothing."""
+        self.write("")
+        command = ["pulumi", "stack", "init", "test"]
+        subprocess.run(command, cwd=self.folder, env=self.environment, check=True, capture_output=True)
         return self
 
     def command(self, *args: str) -> list[str]:
@@ -305,22 +313,24 @@ def stack(toolbox: dict[str, str], image: str, tmp_path: Path) -> Iterator[Stack
 
 def used(made: Stack) -> Iterator[Stack]:
     """Make the stack; destroy it afterwards."""
-    made.write("")
-    command = ["pulumi", "stack", "init", "test"]
-    subprocess.run(command, cwd=made.folder, env=made.environment, check=True, capture_output=True)
-    yield made
-    made.run("destroy", "--yes", "--skip-preview")
-    made.run("stack", "rm", "--yes")
+    yield made.begin()
+    made.run("destroy", "--yes", "--skip-preview", "--remove")
 
 
 @pytest.fixture(scope="session")
-def kubeconfig() -> str:
-    """The kubeconfig of a running cluster: the project's own, or the one that PLUGINS_TEST_KUBECONFIG names."""
+def kubeconfig() -> Iterator[str]:
+    """The kubeconfig of a running cluster: the project's own, or the one that PLUGINS_TEST_KUBECONFIG names.
+
+    At the end, no namespace of this run is left there.
+    """
     file = os.environ.get("PLUGINS_TEST_KUBECONFIG") or str(CLUSTER_KUBECONFIG)
-    command = ["kubectl", "--kubeconfig", file, "get", "--raw", "/readyz"]
-    if subprocess.run(command, capture_output=True, timeout=30, check=False).returncode:
+    command = ["kubectl", "--kubeconfig", file]
+    if subprocess.run([*command, "get", "--raw", "/readyz"], capture_output=True, timeout=30, check=False).returncode:
         missing(f"no Kubernetes cluster answers at {file}: run `make cluster`")
-    return file
+    yield file
+    listed = subprocess.run([*command, "get", "namespaces", "-o", "name"], capture_output=True, text=True, check=True)
+    if ours := [name for name in listed.stdout.split() if MARK in name]:
+        subprocess.run([*command, "delete", "--timeout=300s", "--ignore-not-found", *ours], check=True)
 
 
 @pytest.fixture(scope="session")
@@ -348,17 +358,44 @@ class KubernetesStack(Stack):
         return str(self.resources()[name]["outputs"]["metadata"]["name"])
 
 
+def placed(made: KubernetesStack) -> Iterator[KubernetesStack]:
+    """Make the stack and its namespace; whatever is left in it goes with it, later than the test."""
+    made.kubectl("create", "namespace", made.name)
+    yield made.begin()
+    made.kubectl("delete", "namespace", made.name, "--wait=false")
+
+
 @pytest.fixture
 def objects(toolbox: dict[str, str], kubeconfig: str, tmp_path: Path) -> Iterator[Stack]:
     """A fresh stack on the cluster, for objects without running pods."""
     environment = {**toolbox, "KUBECONFIG": kubeconfig}
-    yield from used(KubernetesStack(tmp_path, environment, "registry.invalid/none:1", KUBERNETES_PREAMBLE))
+    yield from placed(KubernetesStack(tmp_path, environment, "registry.invalid/none:1", KUBERNETES_PREAMBLE))
 
 
 @pytest.fixture
-def pods(toolbox: dict[str, str], kubeconfig: str, node_image: str, tmp_path: Path) -> Iterator[Stack]:
-    """A fresh stack on the cluster, for pods that run."""
-    yield from used(KubernetesStack(tmp_path, {**toolbox, "KUBECONFIG": kubeconfig}, node_image, KUBERNETES_PREAMBLE))
+def whole(toolbox: dict[str, str], kubeconfig: str, tmp_path: Path) -> Iterator[Stack]:
+    """A fresh stack whose program makes its namespace itself; destroyed afterwards."""
+    environment = {**toolbox, "KUBECONFIG": kubeconfig}
+    yield from used(KubernetesStack(tmp_path, environment, "registry.invalid/none:1", KUBERNETES_PREAMBLE))
+
+
+@pytest.fixture(scope="module")
+def pods(
+    toolbox: dict[str, str], kubeconfig: str, node_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], KubernetesStack]]:
+    """Makes stacks on the cluster, for pods that run, each with a namespace of its own."""
+
+    def make() -> KubernetesStack:
+        environment = {**toolbox, "KUBECONFIG": kubeconfig}
+        made = KubernetesStack(tmp_path_factory.mktemp("pods"), environment, node_image, KUBERNETES_PREAMBLE)
+        made.kubectl("create", "namespace", made.name)
+        stacks.append(made)
+        return made.begin()
+
+    stacks: list[KubernetesStack] = []
+    yield make
+    for made in stacks:
+        made.kubectl("delete", "namespace", made.name, "--wait=false")
 
 
 @pytest.fixture

@@ -87,33 +87,35 @@ def test_a_conflict_names_the_field_the_manager_and_what_to_do(objects: Kubernet
 
 
 def test_an_unknown_field_is_an_error_of_the_preview(objects: KubernetesStack) -> None:
-    objects.up()
     objects.write("""
         k8s.apiextensions.CustomResource(
             "x", api_version="apps/v1", kind="Deployment", spec={"replica": 1}, opts=inside)
     """)
     assert ".spec.replica: field not declared" in objects.run("preview", ok=False)
-    objects.write("")
 
 
-def test_what_the_same_run_makes_does_not_fail_the_preview(objects: KubernetesStack) -> None:
-    group = f"{objects.name}.example.com"
-    objects.write(f"""
+def test_what_the_same_run_makes_does_not_fail_the_preview_and_a_destroy_leaves_nothing(whole: KubernetesStack) -> None:
+    group = f"{whole.name}.example.com"
+    whole.write(f"""
         number = {{"type": "object", "properties": {{"size": {{"type": "integer"}}}}}}
         version = {{"name": "v1", "served": True, "storage": True}}
         version["schema"] = {{"open_apiv3_schema": {{"type": "object", "properties": {{"spec": number}}}}}}
+        space = k8s.core.v1.Namespace("space", metadata={{"name": namespace}}, opts=inside)
         definition = k8s.apiextensions.v1.CustomResourceDefinition(
-            "definition", metadata={{"name": "things.{group}"}}, opts=here, spec={{
+            "definition", metadata={{"name": "things.{group}"}}, opts=inside, spec={{
                 "group": "{group}", "scope": "Namespaced", "names": {{"kind": "Thing", "plural": "things"}},
                 "versions": [version]}})
         after = ResourceOptions(provider=provider, depends_on=[space, definition])
         k8s.apiextensions.CustomResource(
             "thing", api_version="{group}/v1", kind="Thing", spec={{"size": 3}}, opts=after)
     """)
-    assert objects.steps().keys() >= {"definition", "thing", "space"}
-    objects.up()
-    assert objects.steps() == {}
-    assert objects.kubectl("get", f"things.{group}", objects.physical("thing"), "-o", "jsonpath={.spec.size}") == "3"
+    assert whole.steps().keys() >= {"definition", "thing", "space"}
+    whole.up()
+    assert whole.steps() == {}
+    assert whole.kubectl("get", f"things.{group}", whole.physical("thing"), "-o", "jsonpath={.spec.size}") == "3"
+    whole.run("destroy", "--yes", "--skip-preview")
+    left = whole.kubectl("get", "namespaces,customresourcedefinitions", "-o", "name")
+    assert whole.name not in left
 
 
 def test_a_fixed_name_is_freed_before_its_object_is_replaced(objects: KubernetesStack) -> None:
@@ -138,7 +140,6 @@ def test_an_automatic_name_changes_with_the_data_before_the_old_object_goes(obje
 
 
 def test_an_object_of_somebody_else_is_not_taken_over(objects: KubernetesStack) -> None:
-    objects.up()
     objects.kubectl("create", "configmap", "config", "--from-literal=theirs=1")
     objects.write(CONFIG)
     assert "exists already and is not this resource's" in objects.up(ok=False)
@@ -168,12 +169,10 @@ def test_secret_data_is_never_in_plain_text(objects: KubernetesStack) -> None:
 
 
 def test_a_refused_secret_is_not_quoted(objects: KubernetesStack) -> None:
-    objects.up()
     objects.write('k8s.core.v1.Secret("bad", data={"key": "not base 64!"}, opts=inside)')
     output = objects.up(ok=False)
     assert "Secret" in output
     assert "not base 64" not in output
-    objects.write("")
 
 
 def test_a_finalizer_is_named_when_the_deletion_takes_too_long(objects: KubernetesStack) -> None:
@@ -212,4 +211,3 @@ def test_unsupported_types_and_settings_are_refused_by_name(objects: KubernetesS
     output = objects.run("preview", ok=False)
     assert "renderYamlToDirectory" in output
     assert "enableServerSideApply" in output
-    objects.write("")

@@ -68,7 +68,8 @@ def install(names: Sequence[str] | None = None) -> None:
     Raises ToolchainError that names the add-on and what its pods say.
     """
     addons = select(names)
-    waiting = [addon for addon in addons if addon.name not in _settled(addons)]
+    settled = _settled(addons)
+    waiting = [addon for addon in addons if addon.name not in settled]
     if not waiting:
         say(f"add-ons are up to date: {', '.join(addon.name for addon in addons)}")
         return
