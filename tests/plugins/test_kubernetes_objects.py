@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.plugins.conftest import KubernetesStack
+from tests.plugins.stacks import KubernetesStack
 
 SKIP = '{"annotations": {"pulumi.com/skipAwait": "true"}}'
 WEB = f"""\

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.plugins.conftest import KubernetesStack
+from tests.plugins.stacks import KubernetesStack
 
 Make = Callable[[], KubernetesStack]
 PATIENCE = 300

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from tests.plugins.conftest import Stack
+from tests.plugins.stacks import Stack
 
 GONE = "tcp://127.0.0.1:1"
 PROGRAM = 'for n in range(12): docker.Volume(f"data-{n}", labels=labels)'

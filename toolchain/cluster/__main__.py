@@ -7,7 +7,7 @@ import os
 import sys
 import time
 
-from toolchain.cluster import images, lifecycle, machine, removal, simulated
+from toolchain.cluster import lifecycle, machine, removal, simulated
 from toolchain.cluster.settings import CONTEXT, KUBECONFIG
 from toolchain.console import ToolchainError, say
 from toolchain.images.__main__ import read_inventory
@@ -46,9 +46,8 @@ def main() -> int:
         if options.action == "down":
             removal.down()
             return 0
-        lifecycle.up(options.nodes)
-        if options.images:
-            images.load(str(one["reference"]) for one in read_inventory().values() if one["source"] != "missing")
+        inventory = read_inventory().values() if options.images else ()
+        lifecycle.up(options.nodes, [str(one["reference"]) for one in inventory if one["source"] != "missing"])
         say(f"the local cluster is ready in {time.monotonic() - begin:.1f} s: KUBECONFIG={KUBECONFIG} ({CONTEXT})")
     except ToolchainError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from toolchain.cluster import (
@@ -28,8 +29,10 @@ from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE, PKI
 from toolchain.console import ToolchainError, say, step
 
 
-def up(simulated_nodes: int | None = None) -> None:
+def up(simulated_nodes: int | None = None, references: Iterable[str] = ()) -> None:
     """Start the cluster, or what is missing of it, with as many simulated nodes as are wanted (None: as there are).
+
+    `references` are images of the Docker Engine that the node gets a copy of, where it lacks them.
 
     Raises ToolchainError when the machine cannot run it, or a component does not become ready.
     """
@@ -49,9 +52,15 @@ def up(simulated_nodes: int | None = None) -> None:
         start([control_plane.apiserver(kubernetes)])
         start([control_plane.controller_manager(kubernetes), control_plane.scheduler(kubernetes)])
         _node(kubernetes, pause)
-        services.install()
-        simulated.ensure(simulated_nodes)
-        addons.install()
+        with ThreadPoolExecutor(1) as pool:
+            # Copied while the pods of services and add-ons start.
+            copied = pool.submit(images.load, references)
+            services.install()
+            simulated.ensure(simulated_nodes)
+            addons.install()
+            # The metrics need a quarter of a minute for their first answer, and nothing waits for them.
+            services.wait()
+            copied.result()
 
 
 def prepare() -> None:

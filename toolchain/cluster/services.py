@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from toolchain.cluster import build, images, node
 from toolchain.cluster.kubectl import kubectl
@@ -32,9 +34,9 @@ def router() -> Component:
 
 
 def install() -> None:
-    """Build, load and apply the programs, and wait until they are ready; a second call changes nothing.
+    """Build, load and apply the programs; a second call changes nothing. `wait` waits for them.
 
-    Raises ToolchainError when one cannot be built or does not become ready.
+    Raises ToolchainError when one cannot be built.
     """
     # What pods write is nobody else's; the folder's own mode is all that guards it.
     VOLUMES.mkdir(exist_ok=True, mode=0o700)
@@ -53,7 +55,6 @@ def install() -> None:
             name, {f"/{name}": build.program(name)}, entrypoint=[f"/{name}"]
         )
     apply("\n---\n".join(manifest(name, values) for name in ("coredns", "local-path", "metrics-server")))
-    _wait()
 
 
 def manifest(name: str, values: dict[str, str]) -> str:
@@ -76,25 +77,40 @@ def _encoded(name: str) -> str:
     return b64encode((PKI / name).read_bytes()).decode()
 
 
-def _wait() -> None:
-    """All are ready, or soon are; the answer to the question whether they are already takes a moment only."""
-    if all(_available(name, namespace, 0) for name, namespace in DEPLOYMENTS.items()):
+def wait() -> None:
+    """Wait until the programs are ready.
+
+    Raises ToolchainError with its last lines when one does not become ready.
+    """
+    # Asked once for all: mostly they are ready already.
+    if not (late := DEPLOYMENTS.keys() - _available()):
         return
-    with step(f"wait for {', '.join(DEPLOYMENTS)}"):
-        for name, namespace in DEPLOYMENTS.items():
-            if not _available(name, namespace, PATIENCE):
-                selector = f"--namespace={namespace}"
-                events = kubectl("get", "events", selector, "--sort-by=.lastTimestamp").splitlines()[-8:]
-                logs = kubectl("logs", f"deployment/{name}", selector, "--tail=15", "--ignore-errors")
-                raise ToolchainError(
-                    f"{name} in namespace {namespace} is not ready after {PATIENCE} s; its last lines:\n{logs}\n"
-                    + "\n".join(events)
-                )
+    with step(f"wait for {', '.join(sorted(late))}"):
+        for name in sorted(late):
+            _wait(name, DEPLOYMENTS[name])
 
 
-def _available(name: str, namespace: str, seconds: int) -> bool:
+def _available() -> set[str]:
+    """The names of those programs whose newest pods are all there."""
+    found = json.loads(kubectl("get", "deployments", "--all-namespaces", "--output=json"))["items"]
+    named = {(item["metadata"]["name"], item["metadata"]["namespace"]): item for item in found}
+    return {name for name, place in DEPLOYMENTS.items() if (item := named.get((name, place))) and _is_available(item)}
+
+
+def _is_available(item: dict[str, Any]) -> bool:
+    status, wanted = item.get("status") or {}, item["spec"]["replicas"]
+    counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")}
+    return status.get("observedGeneration") == item["metadata"]["generation"] and counts == {wanted}
+
+
+def _wait(name: str, namespace: str) -> None:
+    place = f"--namespace={namespace}"
     try:
-        kubectl("rollout", "status", f"deployment/{name}", f"--namespace={namespace}", f"--timeout={max(seconds, 1)}s")
-    except ToolchainError:
-        return False
-    return True
+        kubectl("rollout", "status", f"deployment/{name}", place, f"--timeout={PATIENCE}s")
+    except ToolchainError as error:
+        events = kubectl("get", "events", place, "--sort-by=.lastTimestamp").splitlines()[-8:]
+        logs = kubectl("logs", f"deployment/{name}", place, "--tail=15", "--ignore-errors")
+        raise ToolchainError(
+            f"{name} in namespace {namespace} is not ready after {PATIENCE} s; its last lines:\n{logs}\n"
+            + "\n".join(events)
+        ) from error

@@ -125,10 +125,14 @@ def _settled(addons: Sequence[Addon]) -> set[str]:
 
 
 def _record(addon: Addon) -> None:
-    record = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": MANAGER, "namespace": "kube-system"}}
-    kubectl("apply", "-f", "-", input=_yaml([record]))
-    patch = json.dumps({"data": {addon.name: materials.key(addon)}})
-    kubectl("-n", "kube-system", "patch", "configmap", MANAGER, "--type=merge", "-p", patch)
+    record = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": MANAGER, "namespace": "kube-system"},
+        "data": {addon.name: materials.key(addon)},
+    }
+    # Each add-on's line has a manager of its own: what one does not name stays.
+    _server_side(_yaml([record]), f"{MANAGER}-{addon.name}")
 
 
 # ── applying ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -136,8 +140,8 @@ def _yaml(objects: Sequence[Object]) -> str:
     return yaml.safe_dump_all(objects, sort_keys=False)
 
 
-def _server_side(text: str) -> None:
-    kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={MANAGER}", "-f", "-", input=text)
+def _server_side(text: str, manager: str = MANAGER) -> None:
+    kubectl("apply", "--server-side", "--force-conflicts", f"--field-manager={manager}", "-f", "-", input=text)
 
 
 def _apply(prepared: Prepared) -> None:
