@@ -15,6 +15,8 @@ from toolchain.cluster import images, kubectl
 from toolchain.console import ToolchainError
 
 Pod = dict[str, Any]
+PATIENCE = 300
+"""Seconds that anything on the cluster may take before a test gives up, on a machine with much else to do."""
 
 
 @pytest.fixture(scope="session")
@@ -77,10 +79,8 @@ def restricted(name: str, image: str, script: str, **container: Any) -> Pod:
 def create(namespace: str, *objects: dict[str, Any]) -> None:
     """Create objects, and wait for those that are pods."""
     kubectl("create", f"--namespace={namespace}", "-f", "-", input=yaml.safe_dump_all(objects))
-    for one in objects:
-        if one["kind"] == "Pod":
-            wanted = f"pod/{one['metadata']['name']}"
-            kubectl("wait", f"--namespace={namespace}", "--for=condition=Ready", wanted, "--timeout=60s")
+    if pods := [f"pod/{one['metadata']['name']}" for one in objects if one["kind"] == "Pod"]:
+        kubectl("wait", f"--namespace={namespace}", "--for=condition=Ready", *pods, f"--timeout={PATIENCE}s")
 
 
 def inside(namespace: str, pod: str, script: str) -> str:
