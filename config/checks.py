@@ -138,6 +138,9 @@ def _backups(draft: Draft) -> Iterator[Finding]:
         yield Finding(
             ("backups", "schedule"), "needs `backups.volume`: there is nowhere to put backups", "Set it to true."
         )
+    if "backups" in draft.known and backups.before_deployment and not backups.volume:
+        path = ("backups", "beforeDeployment")
+        yield Finding(path, "needs `backups.volume`: there is nowhere to put backups", "Set it to true.")
 
 
 def _pooler(draft: Draft) -> Iterator[Finding]:

@@ -274,8 +274,15 @@ class Backups(Model):
     """When they are taken: five fields of cron, in UTC, or `off` for by hand only (ARE-077, ARE-087)."""
     keep_days: int = Field(default=14, ge=1, le=3650, examples=[14])
     """Days that an archive is kept; the newest stays in any case (ARE-084)."""
+    before_deployment: bool | None = Field(default=None, examples=[True])
+    """Whether one is taken before a deployment changes anything (ARE-088); left out, everywhere but in development."""
     object_store: ObjectStore | None = Field(default=None, examples=[{"bucket": "acme-backups"}])
     """Where base backups and the write-ahead log go besides, for any point in time (ARE-079 … ARE-082); Kubernetes."""
+
+    def precede(self, environment: Environment) -> bool:
+        """Whether one is taken before a deployment to this environment."""
+        asked = environment != "development" if self.before_deployment is None else self.before_deployment
+        return asked and self.volume
 
 
 class Exemption(Model):

@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from toolchain import engine
+from toolchain import engine, preceding
+from toolchain.backup.before import WITHOUT
 from toolchain.console import ToolchainError
 from toolchain.environment import full
 from toolchain.paths import CLI_LINK, ROOT, TOOLS
@@ -36,10 +37,10 @@ def pulumi() -> Path:
     return CLI_LINK if CLI_LINK.is_file() else Path("pulumi")
 
 
-def deploy(action: str, stack: str, extra: list[str]) -> int:
-    """Run a Pulumi command on a stack; returns its exit status.
+def deploy(action: str, stack: str, extra: list[str], *, backup: bool = True) -> int:
+    """Run a Pulumi command on a stack; returns its exit status. Without `backup`, none precedes a deployment.
 
-    Raises ToolchainError when the stack cannot be put right before.
+    Raises ToolchainError when the stack cannot be put right, or backed up, before.
     """
     cli = pulumi()
     command = [str(cli), *COMMANDS[action], "--stack", stack, *extra]
@@ -51,6 +52,7 @@ def deploy(action: str, stack: str, extra: list[str]) -> int:
                 command += ["--replace", urn] if action == "up" else []
             if action == "up":
                 check_ports(stack)
+                command += preceding.back_up(command, stack, held) if backup else []
             status = _run(command, held)
     settle(stack)
     if status == 0 and action == "up":
@@ -104,12 +106,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m toolchain.deploy", description=__doc__)
     parser.add_argument("action", choices=sorted(COMMANDS))
     parser.add_argument("--stack", default="dev")
+    parser.add_argument(WITHOUT, action="store_true", help="up: no backup before it")
     options, extra = parser.parse_known_args()
     engine.select(options.stack)
     try:
-        return deploy(options.action, options.stack, extra)
-    except ToolchainError as error:
-        print(f"error: {error}", file=sys.stderr)
+        return deploy(options.action, options.stack, extra, backup=not options.no_backup)
+    except (ToolchainError, KeyboardInterrupt) as error:
+        print(f"error: {str(error) or 'interrupted'}", file=sys.stderr)
         return 1
 
 

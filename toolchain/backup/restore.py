@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import os
 import re
-import tarfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from docker import DockerClient
-
-from toolchain.backup import redis
-from toolchain.backup.keepers import FOLDER, SUFFIXES, Keeper, applications_stopped, keepers, run
+from toolchain.backup.sides import FOLDER, SUFFIXES, Keeper, Side
 from toolchain.console import ToolchainError, step
 
 _NAME = re.compile(r"(?P<system>.+)-(?P<engine>postgres|redis)-\d{8}T\d{6}Z\.[a-z]+")
 UNCHANGED = "nothing was stopped or changed"
 
 
-def restore(client: DockerClient, stack: str, source: str) -> None:
+def restore(side: Side, source: str) -> None:
     """Restore the engine that an archive is of: a name in the volume, or the path of a file on this host.
 
     Raises ToolchainError, with nothing stopped, when there is no such archive, or it is damaged or of something else;
     and, with the data as it was and the applications started again, when the restore itself fails.
     """
-    with _archive(keepers(client, stack), source) as (keeper, name):
+    with _archive(side.keepers(), source) as (keeper, name):
         with step("check the archive"):
             try:
                 keeper.ask("check", name)
             except ToolchainError as error:
                 raise ToolchainError(f"{source}: {error}\n{UNCHANGED}") from error
-        with applications_stopped(client, keeper):
+        with side.applications_stopped(keeper):
             if keeper.engine == "redis":
-                redis.load(client, keeper, name)
+                side.load_redis(keeper, name)
             else:
                 _postgres(keeper, name)
 
@@ -59,17 +55,17 @@ def _archive(there: Sequence[Keeper], source: str) -> Iterator[tuple[Keeper, str
     file = Path(source)
     if not source or not file.is_file():
         raise ToolchainError("\n  ".join([f"no archive FROM={source!r}; there are:", *(archives or ["none yet"])]))
-    keeper = _keeper(there, file.name)
+    keeper = keeper_of(there, file.name)
     copy = f".{os.getpid()}.incoming"
     try:
         with step(f"copy {file.name} into the volume"):
-            keeper.container.put_archive(FOLDER, _tar(file, copy, int(redis.run_as(keeper.container))))
+            keeper.receive(file, copy)
         yield keeper, copy
     finally:
-        run(keeper.container, "rm", "-f", f"{FOLDER}/{copy}")
+        keeper.run("rm", "-f", f"{FOLDER}/{copy}")
 
 
-def _keeper(there: Sequence[Keeper], name: str) -> Keeper:
+def keeper_of(there: Sequence[Keeper], name: str) -> Keeper:
     """By the name of an archive, or by its suffix where only one engine can be meant. Raises ToolchainError."""
     told = _NAME.fullmatch(name)
     found = [
@@ -85,12 +81,3 @@ def _keeper(there: Sequence[Keeper], name: str) -> Keeper:
             f" {UNCHANGED}"
         )
     return found[0]
-
-
-def _tar(file: Path, name: str, owner: int) -> Iterator[bytes]:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode, entry.uid, entry.gid = file.stat().st_size, 0o640, owner, owner
-    yield entry.tobuf()
-    with file.open("rb") as content:
-        yield from iter(lambda: content.read(1 << 20), b"")
-    yield bytes(-entry.size % tarfile.BLOCKSIZE + 2 * tarfile.BLOCKSIZE)

@@ -1,4 +1,4 @@
-"""Redis' recovery: stop, place the dump, start (ARE-086).
+"""Redis' recovery on Docker: stop, place the dump, start (ARE-086).
 
 A server with an append-only file reads that one and no dump, and with neither it starts empty. So a second server,
 which nobody can reach, loads the dump in a folder of the same volume and writes the append-only file for it. Only then
@@ -10,7 +10,8 @@ from __future__ import annotations
 from docker import DockerClient
 from docker.models.containers import Container
 
-from toolchain.backup.keepers import FOLDER, ROLE, SERVICE, Keeper, containers, wait_healthy
+from toolchain.backup.on_docker_containers import ROLE, SERVICE, DockerKeeper, containers, group_of, wait_healthy
+from toolchain.backup.sides import FOLDER
 from toolchain.console import ToolchainError, step
 
 DATA = "/data"
@@ -51,7 +52,7 @@ rm -rf .previous
 """
 
 
-def load(client: DockerClient, keeper: Keeper, archive: str) -> None:
+def load(client: DockerClient, keeper: DockerKeeper, archive: str) -> None:
     """Replace the data of the keeper's Redis by an archive that was checked.
 
     Raises ToolchainError, with the old data in its place and the server running, when that fails.
@@ -69,14 +70,14 @@ def load(client: DockerClient, keeper: Keeper, archive: str) -> None:
             wait_healthy([server])
 
 
-def _server(client: DockerClient, keeper: Keeper) -> Container:
+def _server(client: DockerClient, keeper: DockerKeeper) -> Container:
     found = containers(client, keeper.stack, f"{SERVICE}=redis", system=keeper.system, everything=True)
     if len(found) != 1:
         raise ToolchainError(f"{len(found)} containers are the Redis of {keeper.system}: run make up first")
     return found[0]
 
 
-def _sweep(client: DockerClient, keeper: Keeper) -> None:
+def _sweep(client: DockerClient, keeper: DockerKeeper) -> None:
     """What a killed restore has left. Raises ToolchainError while one still runs."""
     for helper in containers(client, keeper.stack, f"{SERVICE}={RESTORE}", system=keeper.system, everything=True):
         if helper.status == "running":
@@ -84,9 +85,9 @@ def _sweep(client: DockerClient, keeper: Keeper) -> None:
         helper.remove(force=True)
 
 
-def _load(client: DockerClient, keeper: Keeper, server: Container, archive: str) -> None:
+def _load(client: DockerClient, keeper: DockerKeeper, server: Container, archive: str) -> None:
     own = {key: value for key, value in server.labels.items() if key.startswith("ai-platform.")}
-    owner = run_as(keeper.container)
+    owner = group_of(keeper.container)
     helper = client.containers.run(
         server.attrs["Image"],
         ["-c", LOAD, "sh", f"{FOLDER}/{archive}"],
@@ -118,11 +119,6 @@ def _load(client: DockerClient, keeper: Keeper, server: Container, archive: str)
     finally:
         helper.stop(timeout=10)
         helper.remove(force=True)
-
-
-def run_as(container: Container) -> str:
-    """The numeric group that a container runs as."""
-    return str(container.attrs["Config"]["User"]).partition(":")[2]
 
 
 def _volume(container: Container, folder: str) -> str:
