@@ -17,7 +17,6 @@ from tests.conformance.ai_review_engine.staging.names import (
     POSTGRES,
     REDIS,
     REDIS_CONF,
-    RESTORE,
     SCHEMA,
     STAGING_YML,
     WEB,
@@ -178,8 +177,14 @@ ANSWERS: Final[dict[int, Answer]] = {
         every(BACKUPS, f"{CONTAINER}.env[BACKUP_KEEP_DAYS]", "14"),
         row(STORE, "spec.retentionPolicy", "14d", profile=OFF_SITE),
     ),
-    85: RESTORE,
-    86: RESTORE,
+    85: shown(
+        row(f"{POSTGRES}-backup", f"{CONTAINER}.env[BACKUP_DATABASE]", "ai_review_staging"),
+        cluster("a table that was dropped is back from an archive of `pg_dump`, on the primary and for the API"),
+    ),
+    86: shown(
+        row(REDIS, f"{CONTAINER}.args[0]", contains("--replicaof redis-0.redis-pods 6379")),
+        cluster("keys that were flushed are back from a dump, in the append-only file and in the replica"),
+    ),
     87: shown(
         row(f"{REDIS}-secret", REDIS_CONF, contains("\nsave 86400 1\n", "\ndbfilename dump.rdb\n")),
         row(f"{REDIS}-backup", f"{CONTAINER}.env[BACKUP_SCHEDULE]", "0 2 * * *"),

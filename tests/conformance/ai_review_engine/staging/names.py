@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.conformance.ai_review_engine.names import ROOT
-from tests.conformance.model import Behaviour, Open, Row, row
+from tests.conformance.model import Behaviour, Decided, Row, row, shown
 
 SYSTEM = "ai-review-engine"
 API = f"{SYSTEM}-api"
@@ -28,10 +28,10 @@ REDIS_CONF = "stringData[etc_redis_redis.conf]"
 DATABASE_URL = "postgresql://ai_review:$(DATABASE_URL_PASSWORD)@postgres-rw:5432/ai_review_staging"
 """The kubelet puts the password in."""
 
-LOGS = Open("a search of collected logs, where Elasticsearch and Kibana run")
-RESTORE = Open("restoring on Kubernetes")
-BEFORE = Open("a backup before each deployment on Kubernetes")
-DIFFERENTIAL = Open("what stands in for differential backups, which the operator of PostgreSQL has not")
+DIFFERENTIAL = Decided(
+    "backups-and-recovery-on-kubernetes",
+    "the write-ahead log of every five minutes goes back to any moment, which is what differential backups are for",
+)
 
 
 def every(resources: tuple[str, ...], path: str, expected: object) -> list[Row]:
@@ -42,3 +42,10 @@ def every(resources: tuple[str, ...], path: str, expected: object) -> list[Row]:
 def cluster(says: str) -> Behaviour:
     """Tests of the deployed stack."""
     return Behaviour("tests/kubernetes", says)
+
+
+BEFORE = shown(
+    row(f"{POSTGRES}-backup", "kind", "Deployment"),
+    row(f"{REDIS}-backup", "kind", "Deployment"),
+    cluster("a deployment that changes something archives first and reads the archives back, or changes nothing"),
+)

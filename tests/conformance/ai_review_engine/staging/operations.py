@@ -12,7 +12,6 @@ from tests.conformance.ai_review_engine.staging.names import (
     CONTAINER,
     DASHBOARD,
     GRAFANA,
-    LOGS,
     OURS,
     POSTGRES,
     PROMETHEUS,
@@ -70,7 +69,7 @@ ANSWERS: Final[dict[int, Answer]] = {
         row(DASHBOARD, "startsAfter", sorted([*BEFORE_WEB, "web"])),
     ),
     112: shown(cluster("every pod is ready after `make up`")),
-    113: LOGS,
+    113: shown(cluster("a job is followed through the lines of web, API and worker; the dashboard's are there")),
     115: shown(
         row(
             f"{GRAFANA}-config",
@@ -79,10 +78,11 @@ ANSWERS: Final[dict[int, Answer]] = {
         )
     ),
     116: shown(
-        # By the age of the newest whole archive; a restore is shown on Docker.
+        # By the age of the newest whole archive, and by a restore.
         alert("BackupTooOld", "backup_due_timestamp_seconds"),
         row(f"{WATCHED}-postgres-backup", f"{ENDPOINT}.portNumber", 9180),
         row(f"{WATCHED}-redis-backup", f"{ENDPOINT}.portNumber", 9180),
         row(f"{POSTGRES}-backup", f"{CONTAINER}.readinessProbe.httpGet", {"path": "/healthy", "port": 9180}),
+        cluster("what is damaged is refused, what is whole is restored"),
     ),
 }
