@@ -87,6 +87,13 @@ def room(notes: list[str]) -> Room:
     [
         (POSTGRES, [f"postgres: check {POSTGRES}", "stop", f"postgres: restore {POSTGRES}", "start"]),
         (REDIS, [f"redis: check {REDIS}", "stop", f"load {REDIS}", "start"]),
+        (
+            f"{REDIS} {POSTGRES}",
+            [
+                *(f"redis: check {REDIS}", f"postgres: check {POSTGRES}", "stop"),
+                *(f"postgres: restore {POSTGRES}", f"load {REDIS}", "start"),
+            ],
+        ),
     ],
 )
 def test_an_archive_is_checked_before_the_applications_are_stopped(
@@ -106,18 +113,25 @@ def test_what_fails_stops_nothing_or_starts_the_applications_again(fails: str, n
 
 
 def test_a_file_of_this_host_is_copied_and_the_copy_removed(room: Room, notes: list[str], tmp_path: Path) -> None:
-    file = tmp_path / "mine.rdb"
+    file = tmp_path / "of mine.rdb"
     file.write_bytes(b"REDIS")
     restore(room, str(file))
     copy = notes[1].removeprefix("redis: check ")
     assert notes == [
-        "redis: receive mine.rdb",
+        "redis: receive of mine.rdb",
         f"redis: check {copy}",
         "stop",
         f"load {copy}",
         "start",
         f"redis: rm -f /backups/{copy}",
     ]
+
+
+def test_two_archives_of_one_engine_are_refused(notes: list[str]) -> None:
+    later = POSTGRES.replace("0315", "0316")
+    with pytest.raises(ToolchainError, match="one archive of each engine .*; nothing was stopped or changed"):
+        restore(Room(Shelf("postgres", [POSTGRES, later], notes)), f"{POSTGRES} {later}")
+    assert notes == []
 
 
 def test_an_archive_that_is_not_there_is_answered_with_those_that_are(room: Room, notes: list[str]) -> None:

@@ -93,6 +93,7 @@ class KubernetesSide(Side):
                 # KEDA would start them again; the cluster's own autoscaler leaves alone what has no replica.
                 for one in scaled:
                     self._annotate(one, PAUSED, "true")
+                self._wait_paused(scaled)
                 for one in deployments:
                     self._stop(one)
                 self._wait_ended(deployments, chosen)
@@ -143,6 +144,13 @@ class KubernetesSide(Side):
         self.cluster.merge(one["path"], change)
         self.cluster.disown(one["path"])
 
+    def _wait_paused(self, scaled: Sequence[Object]) -> None:
+        def going() -> list[str]:
+            found = [self.cluster.get(one["path"]) for one in scaled]
+            return [one["metadata"]["name"] for one in found if one and not _paused(one)]
+
+        _wait(going, PATIENCE, "not paused", "kubectl describe scaledobject")
+
     def _wait_ended(self, deployments: Sequence[Object], chosen: str) -> None:
         spaces = sorted({str(one["metadata"]["namespace"]) for one in deployments})
 
@@ -177,6 +185,11 @@ def _path(deployment: Object) -> str:
 
 def _ends(pod: Object) -> bool:
     return "deletionTimestamp" in pod["metadata"]
+
+
+def _paused(scaled: Object) -> bool:
+    conditions = scaled.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Paused" and one["status"] == "True" for one in conditions)
 
 
 def _ready(deployment: Object) -> bool:

@@ -1,11 +1,11 @@
-"""A restore from an archive in the stack's volume, or from a file on this host."""
+"""A restore from archives in the stack's volume, or from files on this host."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from toolchain.backup.sides import FOLDER, SUFFIXES, Keeper, Side
@@ -18,20 +18,40 @@ UNCHANGED = "nothing was stopped or changed"
 def restore(side: Side, source: str) -> None:
     """Restore the engine that an archive is of: a name in the volume, or the path of a file on this host.
 
+    Two names, one behind the other, are restored with the applications stopped once, PostgreSQL first.
+
     Raises ToolchainError, with nothing stopped, when there is no such archive, or it is damaged or of something else;
-    and, with the data as it was and the applications started again, when the restore itself fails.
+    and, with that engine's data as it was and the applications started again, when the restore itself fails.
     """
-    with _archive(side.keepers(), source) as (keeper, name):
-        with step("check the archive"):
-            try:
-                keeper.ask("check", name)
-            except ToolchainError as error:
-                raise ToolchainError(f"{source}: {error}\n{UNCHANGED}") from error
-        with side.applications_stopped(keeper):
-            if keeper.engine == "redis":
-                side.load_redis(keeper, name)
-            else:
-                _postgres(keeper, name)
+    there = side.keepers()
+    archives = {name: keeper for keeper in there for name in keeper.archives()}
+    # A path may hold blanks.
+    one = source in archives or Path(source).is_file() or not source.split()
+    with ExitStack() as copies:
+        found = [
+            (copies.enter_context(_archive(there, archives, each)), each)
+            for each in ([source] if one else source.split())
+        ]
+        _same_system([keeper for (keeper, _), _ in found])
+        for (keeper, name), each in found:
+            with step("check the archive"):
+                try:
+                    keeper.ask("check", name)
+                except ToolchainError as error:
+                    raise ToolchainError(f"{each}: {error}\n{UNCHANGED}") from error
+        with side.applications_stopped(found[0][0][0]):
+            for (keeper, name), _ in sorted(found, key=lambda each: each[0][0].engine):
+                if keeper.engine == "redis":
+                    side.load_redis(keeper, name)
+                else:
+                    _postgres(keeper, name)
+
+
+def _same_system(keepers: Sequence[Keeper]) -> None:
+    """Raises ToolchainError for archives of two systems, or two of one engine."""
+    engines = [keeper.engine for keeper in keepers]
+    if len({keeper.system for keeper in keepers}) > 1 or len(set(engines)) < len(engines):
+        raise ToolchainError(f"one archive of each engine of one system goes into one restore; {UNCHANGED}")
 
 
 def _postgres(keeper: Keeper, name: str) -> None:
@@ -46,9 +66,8 @@ def _postgres(keeper: Keeper, name: str) -> None:
 
 
 @contextmanager
-def _archive(there: Sequence[Keeper], source: str) -> Iterator[tuple[Keeper, str]]:
+def _archive(there: Sequence[Keeper], archives: Mapping[str, Keeper], source: str) -> Iterator[tuple[Keeper, str]]:
     """Who restores it, and its name in the volume, where a file of this host is a copy that goes afterwards."""
-    archives = {name: keeper for keeper in there for name in keeper.archives()}
     if source in archives:
         yield archives[source], source
         return
