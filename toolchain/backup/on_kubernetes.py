@@ -100,10 +100,8 @@ class KubernetesSide(Side):
             yield
         finally:
             with step("start the applications again"):
-                for one in deployments:
-                    self._start(one)
-                for one in scaled:
-                    self._annotate(one, PAUSED, None)
+                _each(deployments, self._start)
+                _each(scaled, lambda one: self._annotate(one, PAUSED, None))
                 self._wait_ready(deployments)
 
     def _deployments(self, chosen: str = "") -> list[Object]:
@@ -168,6 +166,18 @@ class KubernetesSide(Side):
             return [one["metadata"]["name"] for one in found if one and not _ready(one)]
 
         _wait(unready, PATIENCE, "not ready", "kubectl describe deployment")
+
+
+def _each(objects: Sequence[Object], action: Callable[[Object], None]) -> None:
+    """One that cannot be changed keeps no other from it. Raises ToolchainError after all others."""
+    failed = []
+    for one in objects:
+        try:
+            action(one)
+        except ToolchainError as error:
+            failed.append(f"{one['metadata']['name']}: {error}")
+    if failed:
+        raise ToolchainError("\n  ".join(["left as it was while the data was restored:", *failed]))
 
 
 def _wait(waiting: Callable[[], Sequence[str]], seconds: float, what: str, advice: str) -> None:
