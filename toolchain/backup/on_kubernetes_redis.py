@@ -57,9 +57,7 @@ ALONE = f"{SAY}\nsay REPLICAOF NO ONE"
 JOINED = f"{SAY}\nsay INFO replication"
 
 
-def load(  # noqa: PLR0917 - what, where from, where to
-    cluster: Connected, namespace: str, stack: str, system: str, keeper: Pod, archive: str
-) -> None:
+def load(cluster: Connected, namespace: str, stack: str, system: str, keeper: Pod, archive: str) -> None:
     """Replace the data of a system's Redis by an archive that was checked.
 
     Raises ToolchainError when that fails: with the old data, unless it says otherwise.
