@@ -33,7 +33,10 @@ PLATFORM = {
     # Another stack may be on the same small node.
     "cpuOvercommit": 20,
 }
-KEYS = {"platform": PLATFORM, "domain": HOST}
+PRECEDED = {"platform": PLATFORM, "domain": HOST}
+"""Deployments that change something are preceded by a backup, as the stack's environment asks for."""
+KEYS = PRECEDED | {"backups": {"beforeDeployment": False}}
+"""The same without it: most tests deploy, and few mean backups."""
 KEPT = os.environ.get("E2E_CHECKOUT")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.conftest import KEYS
+from tests.kubernetes.conftest import KEYS, PRECEDED
 from tests.kubernetes.stack import LABEL, SYSTEM, Stack, name_of
 from tests.support.deployment import eventually
 from toolchain.backup.on_kubernetes_cluster import MANAGER
@@ -221,7 +221,7 @@ def as_it_was(stack: Stack) -> Iterator[None]:
     yield
     stack.configure(**KEYS)
     before = {engine: archived(stack, engine) for engine in ENGINES}
-    stack.make("up", "ARGS=--no-backup --skip-preview")
+    stack.make("up")
     assert {engine: archived(stack, engine) for engine in ENGINES} == before
 
 
@@ -230,7 +230,7 @@ def as_it_was(stack: Stack) -> Iterator[None]:
 def test_a_deployment_that_changes_something_makes_a_backup_first_and_reads_it_back(
     stack: Stack, archives: dict[str, str], as_it_was: None
 ) -> None:
-    stack.configure(**KEYS, systems=scaled(9))
+    stack.configure(**PRECEDED, systems=scaled(9))
     said = stack.make("up").output
     made = {found[2]: found for found in ARCHIVE.finditer(said)}
     for engine, name in archives.items():
@@ -246,7 +246,7 @@ def test_a_deployment_that_changes_something_makes_a_backup_first_and_reads_it_b
 @pytest.mark.fact("ARE-107", stack="S")
 def test_a_backup_that_fails_stops_the_deployment_and_says_how_to_go_on(stack: Stack, archives: dict[str, str]) -> None:
     unfinished = f"/backups/.{SYSTEM}-redis.partial"
-    stack.configure(**KEYS, systems=scaled(8))
+    stack.configure(**PRECEDED, systems=scaled(8))
     keeper(stack, "redis", "mkdir", unfinished)
     try:
         refused = stack.make("up", check=False)
