@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -163,8 +164,15 @@ def test_a_statement_that_waits_too_long_is_ended_by_the_server_and_leaves_the_c
     api.remove()
 
 
-def test_a_restart_of_the_database_is_survived(lab: Lab, app: Running) -> None:
-    assert get(app.api, "/ready").ok
+def test_after_a_restart_of_the_database_every_request_is_answered(app: Running) -> None:
+    hold = threading.Thread(target=app.postgres.sql, args=("BEGIN; LOCK TABLE jobs; SELECT pg_sleep(2); COMMIT",))
+    hold.start()
+    locked = "SELECT 1 FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted"
+    eventually(lambda: app.postgres.sql(locked), "the table is locked")
+    # Each waits on a connection of its own, which is dead after the restart.
+    with ThreadPoolExecutor(8) as clients:
+        assert all(clients.map(lambda _: get(app.api, "/jobs").ok, range(8)))
+    hold.join()
     app.postgres.container.restart(timeout=10)
     eventually(lambda: get(app.api, "/ready").ok, "the API is ready again", 20)
-    assert get(app.api, "/jobs").ok
+    assert [get(app.api, "/jobs").status_code for _ in range(8)] == [200] * 8

@@ -39,14 +39,24 @@ class Services:
             min_size=1,
             max_size=POOL_CONNECTIONS,
             timeout=ANSWER_SECONDS,
-            # After a restart of the database the pooled connections are dead: each is tried before use.
-            check=ConnectionPool.check_connection,
+            check=self._check,
             reconnect_timeout=RECONNECT_SECONDS,
             connection_class=database.Connection,
             kwargs=database.arguments(settings, "api"),
             open=False,
         )
         self.cache = redis.Redis.from_url(configuration.redis_url("REDIS_URL"), **timeouts)
+
+    def _check(self, connection: database.Connection) -> None:
+        """Try a connection before its use. After a restart of the database all are dead: the first one tells.
+
+        The pool by itself would try them one by one, with pauses in which a request is refused.
+        """
+        try:
+            ConnectionPool.check_connection(connection)
+        except Error:
+            self.pool.drain()
+            raise
 
     def open(self) -> None:
         """Start connecting in the background."""
