@@ -125,12 +125,14 @@ def test_jobs_that_wait_in_the_queue_survive_the_sudden_death_of_redis(stack: St
         each.start()
     for each in stopping:
         each.join()
-    waiting = [post(stack) for _ in range(20)]
-    kill(stack, broker)
-    eventually(lambda: restarts(broker) == starts + 1, what="Redis runs again")
-    await_ready(stack)
-    for one in workers:
-        one.start()
+    try:
+        waiting = [post(stack) for _ in range(20)]
+        kill(stack, broker)
+        eventually(lambda: restarts(broker) == starts + 1, what="Redis runs again")
+        await_ready(stack)
+    finally:
+        for one in workers:
+            one.start()
     await_done(stack, *waiting)
     assert_kept(stack, written, rows)
 
