@@ -110,7 +110,7 @@ bench: ## measure, and write benchmarks/README.md (ARGS="--only up,preview,proxy
 	@$(READY) --tests
 	@$(PY) -m benchmarks $(ARGS)
 
-cluster: ## a real Kubernetes on this machine (Debian, root); again: repair it (NODES=n: n simulated nodes besides)
+cluster: ## a real Kubernetes on this machine (Debian, root); again: repair it (NODES=n: n simulated nodes besides; SIMULATED=1: only those)
 	@$(READY) --only-venv
 	@$(PY) -m toolchain.cluster up $(if $(NODES),--nodes '$(NODES)')
 

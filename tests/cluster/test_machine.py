@@ -36,13 +36,32 @@ def test_nothing_is_said_where_a_cluster_can_be_started() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"root": False}, ["needs root"]),
-        ({"packages": ["etcd-server", "runc"], "debian": False}, ["no apt-get", "etcd-server, runc"]),
+        (
+            {"root": False, "packages": ["etcd-server"]},
+            ["lacks etcd-server", "root can install", "nothing was changed"],
+        ),
+        ({"packages": ["etcd-server", "runc"], "debian": False}, ["no apt-get", "etcd-server, runc", "KUBECONFIG="]),
     ],
 )
-def test_other_machines_are_told_what_works_instead(change: dict[str, object], words: list[str]) -> None:
+def test_a_machine_that_lacks_something_is_told_what_works_instead(change: dict[str, object], words: list[str]) -> None:
     said = refusal(**change) or ""
-    assert all(word in said for word in [*words, "KUBECONFIG="])
+    assert all(word in said for word in words)
+
+
+def test_where_no_pod_would_run_nothing_is_deployed(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine.check_pods()
+    monkeypatch.setattr(machine, "SIMULATED", True)
+    with pytest.raises(ToolchainError, match=r"no pod runs.*as root.*KUBECONFIG="):
+        machine.check_pods()
+
+
+def test_a_folder_holds_one_kind_of_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "OTHER_RUN", tmp_path)
+    assert machine.other_kind() is None
+    (tmp_path / "owner").write_text("/srv/another\n")
+    assert machine.other_kind() is None
+    (tmp_path / "owner").write_text(f"{machine.ROOT}\n")
+    assert "make cluster-down SIMULATED=1" in (machine.other_kind() or "")
 
 
 def test_a_second_clone_is_told_the_first_one_s_folder_and_how_to_end_it() -> None:
@@ -102,13 +121,3 @@ def test_a_taken_port_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         said = machine.taken_ports() or ""
         assert f"port {other.getsockname()[1]}" in said
         assert "nothing was changed" in said
-
-
-def test_another_user_than_root_is_refused_before_anything_is_touched(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(machine.os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(machine, "LOCK", tmp_path / "lock")
-    with pytest.raises(ToolchainError, match="needs root"), machine.turn():
-        pass
-    assert list(tmp_path.iterdir()) == []

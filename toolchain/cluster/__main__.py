@@ -46,6 +46,8 @@ def main() -> int:
         if options.action == "down":
             removal.down()
             return 0
+        if options.images:
+            machine.check_pods()
         inventory = read_inventory().values() if options.images else ()
         lifecycle.up(options.nodes, [str(one["reference"]) for one in inventory if one["source"] != "missing"])
         say(f"the local cluster is ready in {time.monotonic() - begin:.1f} s: KUBECONFIG={KUBECONFIG} ({CONTEXT})")

@@ -18,9 +18,11 @@ from toolchain.cluster.settings import (
     ETCD,
     ETCD_PEER_PORT,
     ETCD_PORT,
+    MANAGER_PORT,
     NODE_ADDRESS,
     PKI,
     POD_CIDR,
+    SCHEDULER_PORT,
     SERVICE_CIDR,
     SETTINGS,
 )
@@ -171,6 +173,7 @@ def controller_manager(kubernetes: Path) -> Component:
             kubernetes,
             "kube-controller-manager",
             "--bind-address=127.0.0.1",
+            f"--secure-port={MANAGER_PORT}",
             f"--kubeconfig={kubeconfig}",
             f"--authentication-kubeconfig={kubeconfig}",
             f"--authorization-kubeconfig={kubeconfig}",
@@ -187,7 +190,7 @@ def controller_manager(kubernetes: Path) -> Component:
             f"--requestheader-client-ca-file={PKI / 'front-proxy-ca.crt'}",
         ],
         files=[kubeconfig, PKI / "service-account.key"],
-        ready=lambda: _healthy(10257, "/healthz"),
+        ready=lambda: _healthy(MANAGER_PORT, "/healthz"),
     )
 
 
@@ -200,6 +203,7 @@ def scheduler(kubernetes: Path) -> Component:
             kubernetes,
             "kube-scheduler",
             "--bind-address=127.0.0.1",
+            f"--secure-port={SCHEDULER_PORT}",
             f"--kubeconfig={kubeconfig}",
             f"--authentication-kubeconfig={kubeconfig}",
             f"--authorization-kubeconfig={kubeconfig}",
@@ -207,7 +211,7 @@ def scheduler(kubernetes: Path) -> Component:
             "--profiling=false",
         ],
         files=[kubeconfig],
-        ready=lambda: _healthy(10259, "/readyz"),
+        ready=lambda: _healthy(SCHEDULER_PORT, "/readyz"),
     )
 
 

@@ -25,7 +25,7 @@ from toolchain.cluster import (
 )
 from toolchain.cluster.kubectl import kubectl
 from toolchain.cluster.processes import Component
-from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE, PKI
+from toolchain.cluster.settings import CONTEXT, KUBECONFIG, NODE, PKI, SIMULATED
 from toolchain.console import ToolchainError, say, step
 
 
@@ -45,22 +45,17 @@ def up(simulated_nodes: int | None = None, references: Iterable[str] = ()) -> No
         kubernetes = build.program("kubernetes")
         pki.ensure(PKI)
         kubeconfigs.ensure()
-        firewall.ensure()
+        if not SIMULATED:
+            firewall.ensure()
         control_plane.write_settings()
-        pause = build.program("pause")
         start([control_plane.etcd(shutil.which("etcd") or "etcd")])
         start([control_plane.apiserver(kubernetes)])
         start([control_plane.controller_manager(kubernetes), control_plane.scheduler(kubernetes)])
-        _node(kubernetes, pause)
-        with ThreadPoolExecutor(1) as pool:
-            # Copied while the pods of services and add-ons start.
-            copied = pool.submit(images.load, references)
-            services.install()
+        if SIMULATED:
             simulated.ensure(simulated_nodes)
-            addons.install()
-            # The metrics need a quarter of a minute for their first answer, and nothing waits for them.
-            services.wait()
-            copied.result()
+            addons.install_types()
+        else:
+            _pods(kubernetes, simulated_nodes, references)
 
 
 def prepare() -> None:
@@ -68,9 +63,27 @@ def prepare() -> None:
 
     Raises ToolchainError when one cannot be built.
     """
+    if SIMULATED:
+        for name in ("kubernetes", "kwok"):
+            build.program(name)
+        return
     for name in ("kubernetes", "pause", "kube-router", *services.PROGRAMS):
         build.program(name)
     addons.prepare()
+
+
+def _pods(kubernetes: Path, simulated_nodes: int | None, references: Iterable[str]) -> None:
+    """The real node, and what runs on it."""
+    _node(kubernetes, build.program("pause"))
+    with ThreadPoolExecutor(1) as pool:
+        # Copied while the pods of services and add-ons start.
+        copied = pool.submit(images.load, references)
+        services.install()
+        simulated.ensure(simulated_nodes)
+        addons.install()
+        # The metrics need a quarter of a minute for their first answer, and nothing waits for them.
+        services.wait()
+        copied.result()
 
 
 def _node(kubernetes: Path, pause: Path) -> None:

@@ -12,18 +12,30 @@ from pathlib import Path
 
 from toolchain import apt
 from toolchain.cluster import probes, processes
-from toolchain.cluster.settings import API_PORT, CLUSTER, ETCD_PEER_PORT, ETCD_PORT, KUBELET_PORT, RUN
+from toolchain.cluster.settings import (
+    API_PORT,
+    CLUSTER,
+    ETCD_PEER_PORT,
+    ETCD_PORT,
+    KUBELET_PORT,
+    KWOK_PORT,
+    MANAGER_PORT,
+    OTHER_RUN,
+    RUN,
+    SCHEDULER_PORT,
+    SIMULATED,
+)
 from toolchain.console import ToolchainError, say
 from toolchain.paths import ROOT
 
 OWNER = RUN / "owner"
 BOOT = RUN / "boot"
 """Between which start of the machine and its end the cluster runs."""
-LOCK = Path("/run/ai-platform-cluster.lock")
+LOCK = RUN.with_suffix(".lock")
 PATIENCE = 900.0
 """Seconds that another `up` or `down` of this machine has to end."""
-PACKAGES = {
-    "etcd": "etcd-server",
+CONTROL = {"etcd": "etcd-server"}
+NODE = {
     "containerd": "containerd",
     "runc": "runc",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
@@ -31,12 +43,13 @@ PACKAGES = {
     "ipset": "ipset",
     "ip": "iproute2",
 }
+PACKAGES = CONTROL if SIMULATED else CONTROL | NODE
 """Programs that the cluster runs, and the Debian package of each."""
 SYSTEM = ("/usr/sbin", "/sbin")
 """Where programs for root lie that an ordinary PATH does not name."""
 INSTEAD = (
-    "`make cluster` needs a Debian or Ubuntu machine as root: it runs containers, sets up their network and mounts "
-    "their volumes. Everywhere else, deploy to a cluster of your own: KUBECONFIG=<its kubeconfig> make up STACK=staging"
+    "Pods need a Debian or Ubuntu machine as root: their containers, their network, their volumes. Everywhere else, "
+    "deploy to a cluster of your own: KUBECONFIG=<its kubeconfig> make up STACK=staging"
 )
 LONGEST = 71
 """Characters of the cluster's folder: below it the kubelet opens sockets, whose paths end after 107."""
@@ -53,8 +66,8 @@ def refusal(*, root: bool, packages: list[str], debian: bool, owner: str | None,
 
     `packages` are those that the machine lacks, `owner` the folder of another clone whose cluster it runs.
     """
-    if not root:
-        return f"the local cluster needs root, and this is another user. {INSTEAD}"
+    if packages and not root:
+        return f"this machine lacks {', '.join(packages)}, which root can install; nothing was changed"
     if packages and not debian:
         return f"this machine has no apt-get, and lacks {', '.join(packages)}. {INSTEAD}"
     if owner is not None:
@@ -62,7 +75,7 @@ def refusal(*, root: bool, packages: list[str], debian: bool, owner: str | None,
             f"this machine runs the local cluster of {owner}, and one is all that it can run. "
             f"Use that one, or end it: make -C {owner} cluster-down; nothing was changed"
         )
-    if len(str(folder)) > LONGEST:
+    if not SIMULATED and len(str(folder)) > LONGEST:
         return (
             f"{folder} has {len(str(folder))} characters, and {LONGEST} is the most that the kubelet's sockets leave: "
             f"move this folder to a shorter path; nothing was changed"
@@ -74,9 +87,24 @@ def check() -> None:
     """Raises ToolchainError with the reason, and with what works instead, where no cluster can be started here."""
     reason = refusal(root=os.geteuid() == 0, packages=missing(), debian=_debian(), owner=other_owner())
     if reason is None and owner() is None:
-        reason = taken_ports()
+        reason = other_kind() or taken_ports()
     if reason:
         raise ToolchainError(reason)
+
+
+def check_pods() -> None:
+    """Raises ToolchainError where pods would only be simulated: nothing that is deployed would answer."""
+    if SIMULATED:
+        raise ToolchainError(f"the nodes of this cluster would be simulated: no pod runs. {INSTEAD}")
+
+
+def other_kind() -> str | None:
+    """A message about this clone's cluster of the other kind, whose state is in the same folder; None without one."""
+    note = OTHER_RUN / OWNER.name
+    if not note.is_file() or note.read_text().strip() != str(ROOT):
+        return None
+    kind, end = ("with pods", "") if SIMULATED else ("of simulated nodes", " SIMULATED=1")
+    return f"this folder has a cluster {kind} already; to end it: make cluster-down{end}; nothing was changed"
 
 
 def _debian() -> bool:
@@ -85,7 +113,8 @@ def _debian() -> bool:
 
 def taken_ports() -> str | None:
     """A message about ports of the cluster that another program holds; None where all are free."""
-    ports = [ETCD_PORT, ETCD_PEER_PORT, API_PORT, KUBELET_PORT, 10248, 10256, 10257, 10259]
+    ports = [ETCD_PORT, ETCD_PEER_PORT, API_PORT, MANAGER_PORT, SCHEDULER_PORT]
+    ports += [KWOK_PORT] if SIMULATED else [KUBELET_PORT, 10248, 10256]
     taken = [port for port in ports if not probes.is_free("127.0.0.1", port)]
     if not taken:
         return None
@@ -144,6 +173,7 @@ def turn() -> Iterator[None]:
     """
     if reason := refusal(root=os.geteuid() == 0, packages=missing(), debian=_debian(), owner=None):
         raise ToolchainError(reason)
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
     with LOCK.open("w") as lock:
         end = time.monotonic() + PATIENCE
         told = False

@@ -22,6 +22,7 @@ from toolchain.cluster.settings import (
     PKI,
     RUN,
     SETTINGS,
+    SIMULATED,
     VOLUMES,
 )
 from toolchain.console import ToolchainError, say, step
@@ -74,15 +75,22 @@ def end() -> None:
     between = [name for name in names if name not in ORDER and name not in last]
     # The containers before the API server, which waits for those who watch it; and the kubelet before them.
     processes.stop("kubelet")
-    _kill_containers()
+    if not SIMULATED:
+        _kill_containers()
     for name in [*between, *(name for name in ORDER if name in names), *last]:
         processes.stop(name, GRACE)
+    if not SIMULATED:
+        _undo()
+    shutil.rmtree(RUN, ignore_errors=True)
+
+
+def _undo() -> None:
+    """What a real node has made outside the cluster's folder."""
     unmount((CLUSTER, RUN, *([Path(owner) / CLUSTER.relative_to(ROOT)] if (owner := machine.owner()) else [])))
     _network_namespaces()
     firewall.remove()
     _links()
     _remove_cgroups()
-    shutil.rmtree(RUN, ignore_errors=True)
 
 
 def _kill_containers() -> None:

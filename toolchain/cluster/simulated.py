@@ -1,4 +1,7 @@
-"""Simulated nodes, by kwok: they run nothing, but the scheduler, quotas and disruption budgets take them for nodes."""
+"""Simulated nodes, by kwok: they run nothing, but the scheduler, quotas and disruption budgets take them for nodes.
+
+They stand beside the real node, or are all that there is where none can be: without root.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,16 @@ from toolchain.cluster import build, kubeconfigs, probes, processes, services
 from toolchain.cluster.control_plane import write
 from toolchain.cluster.kubectl import kubectl
 from toolchain.cluster.processes import Component
-from toolchain.cluster.settings import NODE_ADDRESS, PKI, SETTINGS
+from toolchain.cluster.settings import KWOK_PORT, NODE_ADDRESS, PKI, SETTINGS, SIMULATED
 from toolchain.console import ToolchainError, step
 
 LABEL = "ai-platform/simulated"
-"""On each simulated node, and its taint: only pods that tolerate it are put there."""
+"""On each simulated node; beside a real one also its taint: only pods that tolerate it are put there."""
 SELECTOR = f"{LABEL}=true"
 STAGES = SETTINGS / "kwok.yaml"
-PORT = 10247
 MOST = 1000
+ALONE = 3
+"""Simulated nodes where there is no real one, unless another number is asked for."""
 PATIENCE = 180
 """Seconds that simulated nodes have to become ready."""
 
@@ -31,7 +35,7 @@ def ensure(wanted: int | None) -> None:
     """
     there = nodes()
     if wanted is None:
-        wanted = len(there)
+        wanted = len(there) or (ALONE if SIMULATED else 0)
     surplus = there[wanted:]
     if surplus:
         with step(f"remove {len(surplus)} simulated nodes"):
@@ -72,7 +76,7 @@ def node(name: str) -> dict[str, object]:
             "name": name,
             "labels": {LABEL: "true", "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"},
         },
-        "spec": {"taints": [{"key": LABEL, "value": "true", "effect": "NoSchedule"}]},
+        "spec": {} if SIMULATED else {"taints": [{"key": LABEL, "value": "true", "effect": "NoSchedule"}]},
         "status": {"allocatable": size, "capacity": size},
     }
 
@@ -94,12 +98,12 @@ def _kwok() -> Component:
             f"--node-ip={NODE_ADDRESS}",
             # Their pods' addresses lead nowhere: they are of a range for documentation.
             "--cidr=198.51.100.0/24",
-            f"--server-address=127.0.0.1:{PORT}",
+            f"--server-address=127.0.0.1:{KWOK_PORT}",
             f"--tls-cert-file={PKI / 'kubelet-server.crt'}",
             f"--tls-private-key-file={PKI / 'kubelet-server.key'}",
         ],
         files=[STAGES, kubeconfig],
-        ready=lambda: probes.get("127.0.0.1", PORT, "/healthz")[0] == 200,  # noqa: PLR2004
+        ready=lambda: probes.get("127.0.0.1", KWOK_PORT, "/healthz")[0] == 200,  # noqa: PLR2004
     )
 
 

@@ -18,6 +18,6 @@ Each program's module lies in `toolchain/cluster/modules/`; types and roles are 
 pinned by its `go.sum`. `install` builds, loads, applies and waits; where all is as it should be, it does nothing.
 """
 
-from toolchain.cluster.addons.installer import install, prepare
+from toolchain.cluster.addons.installer import install, install_types, prepare
 
-__all__ = ["install", "prepare"]
+__all__ = ["install", "install_types", "prepare"]

@@ -85,6 +85,19 @@ def install(names: Sequence[str] | None = None) -> None:
         _record(prepared.addon)
 
 
+def install_types(names: Sequence[str] | None = None) -> None:
+    """Bring the types of the named add-ons (all: None) onto a cluster where nothing runs.
+
+    Raises ToolchainError when a module cannot be had, or the API server refuses a type.
+    """
+    recorded = _recorded()
+    for addon in select(names):
+        if addon.crds and recorded.get(addon.name) != materials.key(addon):
+            with step(f"apply the types of {addon.name}"):
+                _apply_types(materials.types(addon, materials.folder(addon)))
+            _record(addon)
+
+
 def _bring(addon: Addon, needed: Future[Prepared] | None) -> Prepared:
     prepared = _prepare(addon)
     if needed is not None:
@@ -108,8 +121,7 @@ def _prepare(addon: Addon) -> Prepared:
 # ── what is there ────────────────────────────────────────────────────────────────────────────────────────────────────
 def _settled(addons: Sequence[Addon]) -> set[str]:
     """The names of add-ons that were recorded as they should be now, and whose Deployments are available."""
-    text = kubectl("-n", "kube-system", "get", "configmap", MANAGER, "--ignore-not-found", "-o", "json")
-    recorded = json.loads(text).get("data", {}) if text.strip() else {}
+    recorded = _recorded()
     found = json.loads(kubectl("get", "deployments", "-A", "-l", LABEL, "-o", "json"))["items"]
     available: dict[str, list[bool]] = {}
     for item in found:
@@ -122,6 +134,12 @@ def _settled(addons: Sequence[Addon]) -> set[str]:
         if recorded.get(addon.name) == materials.key(addon)
         and (not addon.programs or all(available.get(addon.name, [False])))
     }
+
+
+def _recorded() -> dict[str, str]:
+    """Of each add-on that was brought onto the cluster, what it was made from."""
+    text = kubectl("-n", "kube-system", "get", "configmap", MANAGER, "--ignore-not-found", "-o", "json")
+    return dict(json.loads(text).get("data", {})) if text.strip() else {}
 
 
 def _record(addon: Addon) -> None:
@@ -149,11 +167,15 @@ def _apply(prepared: Prepared) -> None:
         for program, binary in prepared.binaries:
             materials.load(program, binary)
         if prepared.types:
-            _server_side(prepared.types)
-            names = re.findall(r"(?m)^  name: (\S+)$", prepared.types)
-            kubectl("wait", f"--for=jsonpath={ESTABLISHED}", "--timeout=60s", "crd", *names)
+            _apply_types(prepared.types)
         if prepared.objects:
             _server_side(_yaml(prepared.objects))
+
+
+def _apply_types(text: str) -> None:
+    _server_side(text)
+    names = re.findall(r"(?m)^  name: (\S+)$", text)
+    kubectl("wait", f"--for=jsonpath={ESTABLISHED}", "--timeout=60s", "crd", *names)
 
 
 def _wait(prepared: Prepared) -> None:
