@@ -213,6 +213,22 @@ def test_a_single_scheduler_ticks_once_per_interval_and_a_second_one_is_found_ou
     second.remove()
 
 
+def test_ticks_that_cannot_be_recorded_at_once_are_recorded_later_as_what_they_are(app: Running) -> None:
+    eventually(lambda: len(ticks(app.api, 500)) >= 2, "the scheduler ticks", 20)
+    app.postgres.container.stop(timeout=10)
+    last = time.time()
+    time.sleep(4)
+    app.postgres.container.start()
+    wait_for(app.api, "/ready")
+
+    def recorded() -> list[dict[str, Any]]:
+        return [tick for tick in ticks(app.api, 500) if last < tick["tick"] < last + 3]
+
+    eventually(lambda: len(recorded()) == 3, "the ticks of the outage are recorded", 40)
+    assert {tick["times"] for tick in recorded()} == {1}
+    assert {scheduler for tick in recorded() for scheduler in tick["schedulers"]} == {app.beat.host}
+
+
 def test_a_scheduler_stops_on_request_and_starts_again(app: Running, lab: Lab) -> None:
     beat = lab.start("beat", environment={**own_queue(lab, 6), "HEARTBEAT_SECONDS": "1"})
     eventually(lambda: beat.execute("python", "alive.py", "beat")[0] == 0, "the scheduler is alive")

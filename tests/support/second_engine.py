@@ -126,6 +126,8 @@ def small_engine(folder: Path, *, mebibytes: int, bridge: str, pool: IPv4Network
     with contextlib.ExitStack() as undo:
         engine.run("mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(folder / "data"))
         undo.callback(engine.run, "umount", "--lazy", str(folder / "data"), check=False)
+        # One that a killed run has left.
+        engine.run("ip", "link", "del", bridge, check=False)
         engine.run("ip", "link", "add", bridge, "type", "bridge")
         undo.callback(engine.run, "ip", "link", "del", bridge, check=False)
         engine.run("ip", "addr", "add", f"{pool[-2]}/26", "dev", bridge)

@@ -138,8 +138,11 @@ def _beat_started(**_: Any) -> None:
 
 @signals.before_task_publish.connect(sender=queue.HEARTBEAT)
 def _stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
-    """Number the tick where it is sent, not where it is worked: a late or repeated delivery is no new tick."""
-    if headers is not None:
+    """Number the tick where it is sent, not where it is worked: a late or repeated delivery is no new tick.
+
+    Nor is one that a worker sends again, because it could not record it.
+    """
+    if headers is not None and "tick" not in headers:
         headers.update(tick=_ticks.next(time.time()), published_at=time.time(), scheduler=HOST)
 
 
