@@ -31,21 +31,20 @@ refresh: ## bring the state up to what really is there
 	@$(READY) --stack $(STACK)
 	@$(PY) -m toolchain.deploy refresh --stack $(STACK) $(ARGS)
 
-# The end-to-end tests mostly wait for containers and pods, and their clients do not wait for a busy machine: one engine
-# after the other. What needs neither runs beside them on what they leave of the processors, and is printed when done.
+# The end-to-end tests mostly wait for containers and pods, and their clients do not wait for a busy machine. What needs
+# neither runs beside those on Docker with what they leave of the processors, and is printed when it is done.
 ON_CLUSTER := tests/cluster tests/plugins/test_kubernetes_objects.py tests/plugins/test_kubernetes_pods.py tests/kubernetes
 TESTENV    := eval "$$($(PYTHON) -m toolchain.environment)"
 LOG        := .toolchain/logs/tests.log
-test: ## format, lint, types and all tests, on a real Docker Engine and a real cluster (ARGS="tests/unit -k …": some)
+test: ## format, lint, types and all tests but those on a cluster, on a real Docker Engine (ARGS="tests/unit -k …": some)
 	@$(READY) --tests
 	@$(MAKE) --no-print-directory lint
 ifeq ($(strip $(ARGS)),)
-	@{ { [ -n "$$KUBECONFIG" ] || nice -n 19 $(PY) -m toolchain.cluster build; } && $(TESTENV) && \
-	    exec nice -n 19 pytest $(addprefix --ignore=,tests/docker $(ON_CLUSTER)); } >$(LOG) 2>&1 & others=$$!; \
-	trap "kill $$others" INT TERM; \
-	( $(TESTENV) && exec pytest tests/docker ); docker=$$?; \
-	( $(READY) --tests --cluster && $(TESTENV) && exec pytest $(ON_CLUSTER) ); cluster=$$?; \
-	wait $$others; others=$$?; cat $(LOG); exit $$((docker || cluster || others))
+	@$(TESTENV) && \
+	  { nice -n 19 pytest $(addprefix --ignore=,tests/docker $(ON_CLUSTER)) >$(LOG) 2>&1 & others=$$!; \
+	    trap "kill $$others" INT TERM; \
+	    pytest tests/docker; end_to_end=$$?; wait $$others; rest=$$?; \
+	    cat $(LOG); exit $$((end_to_end || rest)); }
 else
 	@$(TESTENV) && pytest $(ARGS)
 endif
