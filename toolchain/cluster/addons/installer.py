@@ -26,8 +26,8 @@ PATIENCE = 240
 """Seconds that an add-on's pods have to become ready."""
 TRIAL_PATIENCE = 90
 """Seconds that an add-on's webhooks have to answer, once its pods are ready."""
-ESTABLISHED = '{.status.conditions[?(@.type=="Established")].status}=True'
-"""Of a type that takes objects. Not `--for=condition=…`, which fails on a type that has no conditions yet."""
+TYPES_PATIENCE = 60
+"""Seconds until types take objects."""
 MANAGER = "ai-platform-addons"
 """Field manager of what is applied, and name of the ConfigMap in kube-system that records it."""
 
@@ -175,7 +175,17 @@ def _apply(prepared: Prepared) -> None:
 def _apply_types(text: str) -> None:
     _server_side(text)
     names = re.findall(r"(?m)^  name: (\S+)$", text)
-    kubectl("wait", f"--for=jsonpath={ESTABLISHED}", "--timeout=60s", "crd", *names)
+    end = time.monotonic() + TYPES_PATIENCE
+    while True:
+        try:
+            kubectl("wait", "--for=condition=Established", f"--timeout={TYPES_PATIENCE}s", "crd", *names)
+        except ToolchainError:
+            # It fails at once on a type that has no conditions yet.
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
+        else:
+            return
 
 
 def _wait(prepared: Prepared) -> None:
