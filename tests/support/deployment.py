@@ -196,6 +196,8 @@ class Deployment(ABC):
 def environment() -> dict[str, str]:
     """A user's environment: nothing of this checkout's Pulumi, but its CLI on PATH, where a user would have one."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "VIRTUAL_ENV", "MAKE"))}
+    # What the `make` that runs the tests was given is not for those that they run.
+    kept = {key: value for key, value in kept.items() if key not in {"ARGS", "STACK", "FROM", "NODES"}}
     cli = ROOT / ".toolchain" / "bin"
     kept["PATH"] = os.pathsep.join([str(cli), kept["PATH"]]) if cli.is_dir() else kept["PATH"]
     return kept
