@@ -18,7 +18,7 @@ SHELLESS = ("prometheus",)
 @pytest.fixture(scope="module")
 def secrets(stack: Stack) -> list[str]:
     """Every generated password, those of the operators too, and the bodies of all private keys; plain and as base64."""
-    found = set(generated(stack))
+    found = set(generated(stack, least=2))
     keys = set()
     for namespace in (stack.namespace, stack.ground):
         for secret in stack.objects("secrets", "--namespace", namespace):

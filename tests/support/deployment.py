@@ -223,7 +223,7 @@ def checkout(root: Path, folder: Path) -> None:
         elif target.is_file():
             target.unlink()
     (folder / ".git" / "info" / "exclude").write_text(
-        "Pulumi.e2e*.yaml\nPulumi.inner*.yaml\nPulumi.k8s*.yaml\n/.venv\n", encoding="utf-8"
+        "Pulumi.e2e*.yaml\nPulumi.inner*.yaml\nPulumi.k8s*.yaml\n", encoding="utf-8"
     )
     # Without the machine's own salt, as a clone would be.
     filtered = ["-c", f"filter.stack-salt.clean={stack_filter.CLEAN}"]

@@ -175,17 +175,8 @@ def _apply(prepared: Prepared) -> None:
 def _apply_types(text: str) -> None:
     _server_side(text)
     names = re.findall(r"(?m)^  name: (\S+)$", text)
-    end = time.monotonic() + TYPES_PATIENCE
-    while True:
-        try:
-            kubectl("wait", "--for=condition=Established", f"--timeout={TYPES_PATIENCE}s", "crd", *names)
-        except ToolchainError:
-            # It fails at once on a type that has no conditions yet.
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.2)
-        else:
-            return
+    # It fails at once on a type that has no conditions yet.
+    _insist(TYPES_PATIENCE, "wait", "--for=condition=Established", f"--timeout={TYPES_PATIENCE}s", "crd", *names)
 
 
 def _wait(prepared: Prepared) -> None:
@@ -202,13 +193,21 @@ def _wait(prepared: Prepared) -> None:
 
 def _try(addon: Addon, trial: str) -> None:
     """Create an object in a dry run until the add-on's webhooks let it through."""
-    end = time.monotonic() + TRIAL_PATIENCE
+    try:
+        _insist(TRIAL_PATIENCE, "create", "--dry-run=server", "-f", "-", text=trial)
+    except ToolchainError as error:
+        raise ToolchainError(f"add-on {addon.name}: its webhooks do not answer\n{error}") from error
+
+
+def _insist(seconds: float, *arguments: str, text: str | None = None) -> None:
+    """Run kubectl until it succeeds. Raises ToolchainError with its last words after so many seconds."""
+    end = time.monotonic() + seconds
     while True:
         try:
-            kubectl("create", "--dry-run=server", "-f", "-", input=trial)
-        except ToolchainError as error:
+            kubectl(*arguments, input=text)
+        except ToolchainError:
             if time.monotonic() > end:
-                raise ToolchainError(f"add-on {addon.name}: its webhooks do not answer\n{error}") from error
-            time.sleep(1)
+                raise
+            time.sleep(0.5)
         else:
             return
